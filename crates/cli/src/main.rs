@@ -1,0 +1,2 @@
+//! The remotemedia program.
+fn main() {}

@@ -1,0 +1,6 @@
+//! Sans-IO congestion control: bandwidth estimation and pacing.
+#![forbid(unsafe_code)]
+
+mod estimator;
+
+pub use estimator::{Estimator, PacketResult, SentPacket};

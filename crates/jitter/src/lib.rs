@@ -1,0 +1,1 @@
+//! Sans-IO playout: the audio and video jitter buffers.

@@ -1,0 +1,8 @@
+//! A mesh of WebRTC peer connections that carries encoded frames and messages.
+#![forbid(unsafe_code)]
+
+mod network;
+mod signaler;
+
+pub use network::{DatagramSocket, Network};
+pub use signaler::{DisconnectReason, IceCandidate, Signaler, SignalingError, SignalingEvent, SignalingMessage};

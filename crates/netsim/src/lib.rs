@@ -1,0 +1,1 @@
+//! A seeded network emulator: one link model under virtual time and under real sockets.

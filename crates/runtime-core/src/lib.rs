@@ -1,0 +1,1 @@
+//! Media pipelines: data, manifests, the node graph and the transport traits.

@@ -1,0 +1,1 @@
+//! The examples live in the files beside this folder.

@@ -1,0 +1,2 @@
+//! Everything about this workspace that is not `cargo build`.
+fn main() {}
