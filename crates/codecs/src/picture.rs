@@ -34,8 +34,7 @@ pub(crate) fn i420_like(
     height: u32,
     packed: Vec<u8>,
 ) -> Result<VideoFrame, CodecError> {
-    let mut frame =
-        VideoFrame::i420(width, height, packed).map_err(|error| CodecError::Conversion(Box::new(error)))?;
+    let mut frame = VideoFrame::i420(width, height, packed).map_err(|error| CodecError::Conversion(Box::new(error)))?;
     frame.timestamp = original.timestamp;
     frame.stream_id.clone_from(&original.stream_id);
     frame.capture_time = original.capture_time;

@@ -246,7 +246,11 @@ pub(crate) fn check_bitrate(bitrate: Bitrate) -> Result<(), CodecError> {
     if (VideoEncoderSettings::MIN_BITRATE..=VideoEncoderSettings::MAX_BITRATE).contains(&bitrate) {
         Ok(())
     } else {
-        Err(CodecError::InvalidSetting { field: "bitrate", value: bitrate.to_string(), range: "30 kbit/s to 100 Mbit/s" })
+        Err(CodecError::InvalidSetting {
+            field: "bitrate",
+            value: bitrate.to_string(),
+            range: "30 kbit/s to 100 Mbit/s",
+        })
     }
 }
 

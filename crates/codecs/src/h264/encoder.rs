@@ -3,14 +3,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use openh264::{
     OpenH264API, Timestamp,
-    encoder::{
-        BitRate, Complexity, Encoder, EncoderConfig, FrameRate, FrameType, Profile, RateControlMode, UsageType,
-    },
+    encoder::{BitRate, Complexity, Encoder, EncoderConfig, FrameRate, FrameType, Profile, RateControlMode, UsageType},
     formats::YUVSource,
 };
 use openh264_sys2::{
-    ENCODER_OPTION, ENCODER_OPTION_BITRATE, ENCODER_OPTION_FRAME_RATE, ENCODER_OPTION_MAX_BITRATE, SBitrateInfo,
-    SPATIAL_LAYER_0,
+    ENCODER_OPTION, ENCODER_OPTION_BITRATE, ENCODER_OPTION_FRAME_RATE, ENCODER_OPTION_MAX_BITRATE,
+    ENCODER_OPTION_TRACE_LEVEL, SBitrateInfo, SPATIAL_LAYER_0, WELS_LOG_QUIET,
 };
 use remotemedia_media::{Bitrate, Codec, PixelFormat, Plane, VideoFrame};
 
@@ -144,12 +142,19 @@ impl Running {
                 VideoContent::Camera => UsageType::CameraVideoRealTime,
                 VideoContent::Screen => UsageType::ScreenContentRealTime,
             });
+        if settings.content == VideoContent::Screen {
+            // Neither exists for screens, and OpenH264 complains about being asked.
+            config = config.adaptive_quantization(false).background_detection(false);
+        }
         if let Some(len) = settings.max_slice_len {
             config = config.max_slice_len(u32::from(len));
         }
         let encoder = Encoder::with_api_config(OpenH264API::from_source(), config)
             .map_err(|error| CodecError::library(Codec::H264, "creating the encoder", error))?;
-        Ok(Self { encoder, size, bitrate: settings.bitrate, framerate: settings.framerate })
+        let mut this = Self { encoder, size, bitrate: settings.bitrate, framerate: settings.framerate };
+        // A library does not write to standard error. The crate says so to OpenH264 only after it is initialised.
+        this.set_option(ENCODER_OPTION_TRACE_LEVEL, WELS_LOG_QUIET, "silencing its log")?;
+        Ok(this)
     }
 
     /// Brings the rates of the running encoder to those of `settings`.
@@ -173,15 +178,16 @@ impl Running {
         Ok(())
     }
 
-    /// `T` is the type that OpenH264's interface names for `option`.
+    /// `T` is the type that OpenH264's interface names for `option`. Before the first picture only the log level can be
+    /// set; everything else is an error there.
     fn set_option<T>(
         &mut self,
         option: ENCODER_OPTION,
         mut value: T,
         operation: &'static str,
     ) -> Result<(), CodecError> {
-        // SAFETY: the encoder is initialised, since `follow` runs only after the first `encode_at`; `value` has the
-        // type that the option reads (codec_app_def.h) and lives through the call, which copies it.
+        // SAFETY: the encoder exists, and OpenH264 itself refuses options that come before initialisation; `value` has
+        // the type that the option reads (codec_app_def.h) and lives through the call, which copies it.
         let code = unsafe { self.encoder.raw_api().set_option(option, (&raw mut value).cast()) };
         if code == 0 {
             Ok(())

@@ -63,7 +63,8 @@ impl Clip {
         let (scene_w, scene_h) = (width + MARGIN, height + MARGIN);
         let object = (height / 2).max(2);
         let texture = content.texture.clamp(0.0, 100.0);
-        let mut layer = |w: usize, h: usize, contrast: f32, base: f32| Layer::textured(w, h, contrast, base, &mut random);
+        let mut layer =
+            |w: usize, h: usize, contrast: f32, base: f32| Layer::textured(w, h, contrast, base, &mut random);
         let scene = [
             layer(scene_w, scene_h, texture, 120.0),
             layer(scene_w / 2, scene_h / 2, texture / 3.0, 118.0),
@@ -75,7 +76,8 @@ impl Clip {
             layer(object / 2, object / 2, texture / 3.0, 158.0),
         ];
         let span = i32::from(content.noise.min(20));
-        let noise = (0..1 << 18).map(|_| (random.next() % (2 * span as u64 + 1)) as i32 - span).map(|n| n as i8).collect();
+        let noise =
+            (0..1 << 18).map(|_| (random.next() % (2 * span as u64 + 1)) as i32 - span).map(|n| n as i8).collect();
         Self { width, height, content, scene, object, noise, seed }
     }
 
@@ -89,11 +91,8 @@ impl Clip {
         let object_y = bounce(travelled * 0.9, (self.height - side.min(self.height)) as f32);
         let mut random = Random(self.seed ^ index.wrapping_mul(0xa076_1d64_78bd_642f));
         for (plane, shrink) in [(0, 1.0), (1, 2.0), (2, 2.0)] {
-            let (row, rows) = if plane == 0 {
-                (self.width, self.height)
-            } else {
-                (self.width.div_ceil(2), self.height.div_ceil(2))
-            };
+            let (row, rows) =
+                if plane == 0 { (self.width, self.height) } else { (self.width.div_ceil(2), self.height.div_ceil(2)) };
             let start = packed.len();
             packed.resize(start + row * rows, 0);
             let target = &mut packed[start..];

@@ -89,7 +89,7 @@ impl Speech {
         let noise = self.random.unit() * 2.0 - 1.0;
         let voice: f32 = self.formants.iter_mut().zip([1.0, 0.6, 0.3]).map(|(f, gain)| f.filter(glottis) * gain).sum();
         let hiss = self.hiss.filter(noise) * 0.5;
-        (envelope * (voice * syllable.voiced + hiss * (1.0 - syllable.voiced) + noise * 0.003)).clamp(-1.0, 1.0)
+        (envelope * 2.0 * (voice * syllable.voiced + hiss * (1.0 - syllable.voiced) + noise * 0.003)).clamp(-1.0, 1.0)
     }
 }
 
@@ -122,5 +122,23 @@ impl Resonator {
         self.y2 = self.y1;
         self.y1 = output;
         output
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn speech_is_neither_too_quiet_nor_clipped() {
+        for sample_rate in [8_000, 16_000, 48_000] {
+            let samples = Speech::new(2, sample_rate).samples(sample_rate as usize * 5);
+            let rms = (samples.iter().map(|s| s * s).sum::<f32>() / samples.len() as f32).sqrt();
+            let peak = samples.iter().fold(0f32, |peak, s| peak.max(s.abs()));
+            assert!(
+                (0.05..0.2).contains(&rms) && (0.2..0.95).contains(&peak),
+                "{sample_rate} Hz: rms {rms}, peak {peak}"
+            );
+        }
     }
 }
