@@ -384,7 +384,7 @@ fn h264_slices_keep_to_the_length_that_was_asked_for() {
     let mut decoder = decoder(Codec::H264);
     let clip = Clip::new(SEED, 640, 360);
     for index in 0..10 {
-        let encoded = encoder.encode(&clip.frame(index), FRAME * index as u32, false).unwrap().unwrap();
+        let Some(encoded) = encoder.encode(&clip.frame(index), FRAME * index as u32, false).unwrap() else { continue };
         let starts: Vec<usize> =
             encoded.data.windows(3).enumerate().filter(|(_, w)| *w == [0, 0, 1]).map(|(at, _)| at).collect();
         assert!(index > 0 || starts.len() > 5, "{} NAL units in the keyframe", starts.len());

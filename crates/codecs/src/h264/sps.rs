@@ -47,7 +47,7 @@ fn unescape(nal: &[u8]) -> Vec<u8> {
     payload
 }
 
-/// Section 7.3.2.1.1, up to the picture size.
+/// Section 7.3.2.1.1, up to the cropping.
 fn size(sps: &[u8]) -> Result<(u32, u32), BadHeader> {
     let mut reader = BitReader::new(sps);
     let profile = reader.bits(8)?;
@@ -94,8 +94,24 @@ fn size(sps: &[u8]) -> Result<(u32, u32), BadHeader> {
     let macroblocks = |count: u32| count.checked_add(1).and_then(|n| n.checked_mul(16)).ok_or(BadHeader);
     let width = macroblocks(reader.unsigned_golomb()?)?;
     let map_height = macroblocks(reader.unsigned_golomb()?)?;
-    let height = if reader.flag()? { map_height } else { map_height.checked_mul(2).ok_or(BadHeader)? };
+    let frames_only = reader.flag()?;
+    let height = if frames_only { map_height } else { map_height.checked_mul(2).ok_or(BadHeader)? };
+    if !frames_only {
+        reader.flag()?; // mb_adaptive_frame_field_flag
+    }
+    reader.flag()?; // direct_8x8_inference_flag
+    if reader.flag()? {
+        check_crop(&mut reader, width)?;
+        check_crop(&mut reader, height)?;
+    }
     Ok((width, height))
+}
+
+/// Reads the cropping of two opposite edges, in chroma samples. OpenH264 adds them in 32 bits and signed, and would
+/// point outside the picture if they overflowed.
+fn check_crop(reader: &mut BitReader<'_>, side: u32) -> Result<(), BadHeader> {
+    let cropped = (u64::from(reader.unsigned_golomb()?) + u64::from(reader.unsigned_golomb()?)) * 2;
+    if cropped < u64::from(side) { Ok(()) } else { Err(BadHeader) }
 }
 
 /// Section 7.3.2.1.1.1.
@@ -130,6 +146,35 @@ mod tests {
             let sizes: Vec<_> = announced_sizes(&keyframe.data).map(|size| size.ok()).collect();
             assert_eq!(sizes, [Some(coded)]);
         }
+    }
+
+    #[test]
+    fn cropping_beyond_the_picture_is_an_error() {
+        assert_eq!(size(&baseline_64x64(None)).ok(), Some((64, 64)));
+        assert_eq!(size(&baseline_64x64(Some([0, 31, 30, 1]))).ok(), Some((64, 64)));
+        assert!(size(&baseline_64x64(Some([0, 32, 0, 0]))).is_err());
+        assert!(size(&baseline_64x64(Some([0, 0, u32::MAX - 100, 0]))).is_err());
+        assert!(size(&baseline_64x64(Some([1 << 31, 1 << 31, 0, 0]))).is_err());
+    }
+
+    fn baseline_64x64(crop: Option<[u32; 4]>) -> Vec<u8> {
+        let mut bits = format!("{:08b}{:016b}", 66, 0xc00a);
+        let golomb = |value: u32| {
+            let code = format!("{:b}", u64::from(value) + 1);
+            "0".repeat(code.len() - 1) + &code
+        };
+        // Id, frame numbers, order by decoding, one reference; no gaps; 4 x 4 macroblocks, whole frames, 8x8 inference.
+        bits.extend([0, 0, 2, 1].map(golomb));
+        bits.push('0');
+        bits.extend([3, 3].map(golomb));
+        bits.push_str("11");
+        bits.push(if crop.is_some() { '1' } else { '0' });
+        bits.extend(crop.into_iter().flatten().map(golomb));
+        bits.push_str("01");
+        bits.as_bytes()
+            .chunks(8)
+            .map(|byte| byte.iter().fold(0, |sum, bit| sum << 1 | (bit - b'0')) << (8 - byte.len()))
+            .collect()
     }
 
     #[test]
