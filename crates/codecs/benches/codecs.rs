@@ -103,7 +103,15 @@ fn audio(c: &mut Criterion) {
 }
 
 fn pictures_in(c: &mut Criterion) {
-    let i420 = Clip::new(1, 1280, 720).frame(0);
+    let clip = Clip::new(1, 1280, 720);
+    let mut index = 0;
+    c.bench_function("make a picture of the clip 1280x720", |b| {
+        b.iter(|| {
+            index += 1;
+            clip.frame(black_box(index))
+        });
+    });
+    let i420 = clip.frame(0);
     let rgba: Vec<u8> = i420.rows(0).flatten().flat_map(|y| [*y, *y, *y, 255]).collect();
     let rgba = VideoFrame::from_packed(PixelFormat::Rgba, 1280, 720, rgba).expect("a packed picture");
     c.bench_function("RGBA to I420 1280x720", |b| b.iter(|| to_i420(black_box(&rgba)).expect("RGBA converts")));

@@ -103,7 +103,7 @@ fn from_rgb(frame: &VideoFrame, bytes_per_pixel: usize, convert: Converter) -> R
     };
     let stride = u32::try_from(stride).map_err(|error| CodecError::Conversion(Box::new(error)))?;
     convert(&mut planes, pixels, stride, YuvRange::Limited, YuvStandardMatrix::Bt601, YuvConversionMode::Balanced)
-        .map_err(|error| CodecError::Conversion(error.to_string().into()))?;
+        .map_err(|error| CodecError::Conversion(Box::new(error)))?;
     Ok(packed)
 }
 

@@ -1,5 +1,6 @@
 //! Decoders fed with damaged and invented bitstreams: they answer with errors, stay within bounds, and decode the next
 //! intact keyframe.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::{
     sync::OnceLock,
@@ -62,9 +63,12 @@ impl Damage {
 const CODECS: [Codec; 3] = [Codec::H264, Codec::Vp8, Codec::Vp9];
 const SIZE: (u32, u32) = (96, 80);
 
+/// The codec, and each frame's data and whether it is a keyframe.
+type Stream = (Codec, Vec<(Bytes, bool)>);
+
 /// Eight pictures in each codec that is built, the first and the last being keyframes.
-fn streams() -> &'static [(Codec, Vec<(Bytes, bool)>)] {
-    static STREAMS: OnceLock<Vec<(Codec, Vec<(Bytes, bool)>)>> = OnceLock::new();
+fn streams() -> &'static [Stream] {
+    static STREAMS: OnceLock<Vec<Stream>> = OnceLock::new();
     STREAMS.get_or_init(|| {
         let encode = |codec| {
             let settings = VideoEncoderSettings { bitrate: Bitrate::from_kbps(600), ..Default::default() };

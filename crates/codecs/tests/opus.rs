@@ -1,5 +1,6 @@
 //! Opus through its traits: every rate and channel count, recovery of lost packets, silence, live settings, junk.
 #![cfg(feature = "opus")]
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::time::Duration;
 

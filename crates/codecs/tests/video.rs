@@ -1,5 +1,6 @@
 //! Every video codec through its traits: quality, keyframes, live rates and sizes, loss and damage.
 #![cfg(any(feature = "h264", feature = "vpx"))]
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::time::{Duration, Instant};
 

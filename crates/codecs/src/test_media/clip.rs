@@ -16,7 +16,7 @@ pub struct ClipContent {
 impl Default for ClipContent {
     /// A slow pan over a textured scene with the noise of an indoor camera.
     fn default() -> Self {
-        Self { pan: 3.0, texture: 48.0, noise: 3 }
+        Self { pan: 3.0, texture: 60.0, noise: 4 }
     }
 }
 
@@ -121,8 +121,8 @@ impl Layer {
     /// Smooth noise of several sizes laid over each other, the coarse ones stronger, as surfaces in a room have it.
     fn textured(width: usize, height: usize, contrast: f32, base: f32, random: &mut Random) -> Self {
         let mut sum = vec![0f32; width * height];
-        let mut weight = 0.55;
-        for cell in [96usize, 40, 16, 7] {
+        let mut weight = 0.5;
+        for cell in [96usize, 40, 16, 7, 3] {
             let (columns, rows) = (width / cell + 2, height / cell + 2);
             let grid: Vec<f32> = (0..columns * rows).map(|_| random.unit() * 2.0 - 1.0).collect();
             for (y, line) in sum.chunks_mut(width).enumerate() {
@@ -135,7 +135,7 @@ impl Layer {
                     *value += (upper + (lower - upper) * fy) * weight;
                 }
             }
-            weight *= 0.55;
+            weight *= 0.6;
         }
         let pixels = sum.into_iter().map(|value| (base + value * contrast).clamp(16.0, 235.0) as u8).collect();
         Self { width, height, pixels }
