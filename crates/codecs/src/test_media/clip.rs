@@ -51,14 +51,15 @@ struct Layer {
 const MARGIN: usize = 256;
 
 impl Clip {
-    /// The default content at `width` x `height` pixels, each side at least 2.
+    /// The default content at `width` x `height` pixels, each side 2 to 16,384.
     pub fn new(seed: u64, width: u32, height: u32) -> Self {
         Self::with_content(seed, width, height, ClipContent::default())
     }
 
-    /// A clip of chosen content.
+    /// A clip of chosen content, its sides at most 16,384.
     pub fn with_content(seed: u64, width: u32, height: u32, content: ClipContent) -> Self {
-        let (width, height) = (width.max(2) as usize, height.max(2) as usize);
+        let side = |side: u32| side.clamp(2, VideoFrame::MAX_SIDE) as usize;
+        let (width, height) = (side(width), side(height));
         let mut random = Random(seed);
         let (scene_w, scene_h) = (width + MARGIN, height + MARGIN);
         let object = (height / 2).max(2);
@@ -85,7 +86,8 @@ impl Clip {
     pub fn frame(&self, index: u64) -> VideoFrame {
         let mut packed = Vec::with_capacity(PixelFormat::I420.packed_len(self.width as u32, self.height as u32));
         let travelled = index as f32 * self.content.pan;
-        let (x, y) = (bounce(travelled, MARGIN as f32), bounce(travelled * 0.37, MARGIN as f32));
+        let reach = (MARGIN - 4) as f32;
+        let (x, y) = (bounce(travelled, reach), bounce(travelled * 0.37, reach));
         let side = self.object[0].width;
         let object_x = bounce(travelled * 1.7, (self.width - side.min(self.width)) as f32);
         let object_y = bounce(travelled * 0.9, (self.height - side.min(self.height)) as f32);
@@ -96,7 +98,7 @@ impl Clip {
             let start = packed.len();
             packed.resize(start + row * rows, 0);
             let target = &mut packed[start..];
-            self.scene[plane].paint_window(target, row, rows, x / shrink, y / shrink);
+            self.scene[plane].paint_window(target, row, x / shrink, y / shrink);
             self.object[plane].paint_disc(target, row, rows, object_x / shrink, object_y / shrink);
             if plane == 0 && self.content.noise > 0 {
                 self.add_noise(target, row, &mut random);
@@ -108,10 +110,9 @@ impl Clip {
 
     fn add_noise(&self, luma: &mut [u8], row: usize, random: &mut Random) {
         for line in luma.chunks_mut(row) {
-            let start = random.next() as usize % self.noise.len();
-            let noise = self.noise[start..].iter().chain(self.noise.iter().cycle());
-            for (pixel, noise) in line.iter_mut().zip(noise) {
-                *pixel = pixel.saturating_add_signed(*noise);
+            let start = random.next() as usize % (self.noise.len() - row);
+            for (pixel, noise) in line.iter_mut().zip(&self.noise[start..]) {
+                *pixel = (i16::from(*pixel) + i16::from(*noise)).clamp(0, 255) as u8;
             }
         }
     }
@@ -141,19 +142,19 @@ impl Layer {
         Self { width, height, pixels }
     }
 
-    /// The window with its corner at (`x`, `y`), which need not lie on whole pixels.
-    fn paint_window(&self, target: &mut [u8], row: usize, rows: usize, x: f32, y: f32) {
+    /// The window with its corner at (`x`, `y`), which need not lie on whole pixels. The layer reaches at least one
+    /// pixel beyond the window.
+    fn paint_window(&self, target: &mut [u8], row: usize, x: f32, y: f32) {
         let (left, top) = (x as usize, y as usize);
-        let (fx, fy) = (((x - left as f32) * 16.0) as u32, ((y - top as f32) * 16.0) as u32);
-        let last_x = self.width - 1;
-        for (line, target) in target.chunks_mut(row).take(rows).enumerate() {
-            let upper = &self.pixels[(top + line).min(self.height - 1) * self.width..][..self.width];
-            let lower = &self.pixels[(top + line + 1).min(self.height - 1) * self.width..][..self.width];
-            for (column, pixel) in target.iter_mut().enumerate() {
-                let a = (left + column).min(last_x);
-                let b = (a + 1).min(last_x);
-                let above = u32::from(upper[a]) * (16 - fx) + u32::from(upper[b]) * fx;
-                let below = u32::from(lower[a]) * (16 - fx) + u32::from(lower[b]) * fx;
+        // Sixteenths of a pixel: the weighted sum of four bytes fits into 16 bits.
+        let (fx, fy) = (((x - left as f32) * 16.0) as u16, ((y - top as f32) * 16.0) as u16);
+        for (line, target) in target.chunks_mut(row).enumerate() {
+            let upper = &self.pixels[(top + line) * self.width + left..][..=row];
+            let lower = &self.pixels[(top + line + 1) * self.width + left..][..=row];
+            let corners = upper.iter().zip(&upper[1..]).zip(lower.iter().zip(&lower[1..]));
+            for (pixel, ((a, b), (c, d))) in target.iter_mut().zip(corners) {
+                let above = u16::from(*a) * (16 - fx) + u16::from(*b) * fx;
+                let below = u16::from(*c) * (16 - fx) + u16::from(*d) * fx;
                 *pixel = ((above * (16 - fy) + below * fy + 128) >> 8) as u8;
             }
         }
@@ -188,4 +189,34 @@ fn bounce(distance: f32, span: f32) -> f32 {
 
 fn smooth(t: f32) -> f32 {
     t * t * (3.0 - 2.0 * t)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_media::psnr_y;
+
+    #[test]
+    fn every_size_makes_pictures_for_as_long_as_one_likes() {
+        for (width, height) in [(2, 2), (3, 5), (161, 121), (640, 17), (17, 640)] {
+            let clip = Clip::new(9, width, height);
+            for index in [0, 1, 84, 85, 86, 1_000_000] {
+                let frame = clip.frame(index);
+                assert_eq!((frame.width(), frame.height()), (width, height));
+            }
+        }
+    }
+
+    #[test]
+    fn the_picture_moves_and_the_noise_is_as_large_as_asked() {
+        let clip = Clip::new(9, 320, 180);
+        assert!(psnr_y(&clip.frame(0), &clip.frame(8)).unwrap() < 25.0);
+        let still = |noise| Clip::with_content(9, 320, 180, ClipContent { pan: 0.0, noise, ..Default::default() });
+        assert_eq!(still(0).frame(0), still(0).frame(1));
+        let noisy = still(6);
+        let largest =
+            noisy.frame(0).to_packed().iter().zip(still(0).frame(0).to_packed()).map(|(a, b)| a.abs_diff(b)).max();
+        assert_eq!(largest, Some(6));
+        assert_ne!(noisy.frame(0), noisy.frame(1));
+    }
 }
