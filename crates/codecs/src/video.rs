@@ -80,8 +80,8 @@ pub struct EncodedVideo {
 pub enum VideoEffort {
     /// As little as possible. H.264 has nothing below [`VideoEffort::Balanced`].
     Low,
-    /// At 720p30 about a sixth of a core for H.264, a quarter for VP8, two fifths for VP9 (2 Mbit/s, `sender_cost`
-    /// bench, one 2.x GHz server core).
+    /// At 720p30 and 2 Mbit/s about a fifth of a server core for H.264, a quarter for VP8, two fifths for VP9: the
+    /// `sender_cost` bench tells for your machine.
     #[default]
     Balanced,
     /// The best that still runs in real time on a free core.
