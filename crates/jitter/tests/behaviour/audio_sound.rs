@@ -8,7 +8,7 @@ use crate::call::{Call, Fate, Random, report, tone};
 
 /// Runs a call with a tone and answers the steepest step between two samples, from the first second on.
 fn steepest_step(call: &Call, network: impl FnMut(&mut Random, Duration) -> Fate) -> (f32, PlayoutStats) {
-    let (mut last, mut steepest) = (None, 0.0_f32);
+    let (mut last, mut steepest) = (None::<f32>, 0.0_f32);
     let stats = call.run(network, |at, out, _| {
         for sample in out {
             if let Some(last) = last.filter(|_| at > Duration::from_secs(1)) {
@@ -43,7 +43,7 @@ fn changes_of_delay_leave_a_tone_without_clicks() {
 fn the_descent_from_the_start_delay_leaves_a_tone_whole() {
     let mut call = Call { signal: tone, ..Call::new(22, Duration::from_secs(10)) };
     call.config.start = Duration::from_millis(200);
-    let (mut last, mut steepest) = (None, 0.0_f32);
+    let (mut last, mut steepest) = (None::<f32>, 0.0_f32);
     let stats = call.run(
         |_, _| Fate::Delivered(Duration::from_millis(5)),
         |_, out, playout| {
