@@ -8,7 +8,7 @@ mod stretch;
 mod timeline;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant},
 };
 
@@ -60,6 +60,8 @@ pub struct AudioPlayout<D> {
     config: PlayoutConfig,
     decoder: D,
     packets: BTreeMap<u64, Waiting>,
+    /// Sequence numbers of packets without sound.
+    padding: BTreeSet<u64>,
     queue: SampleQueue,
     timeline: Timeline,
     control: DelayControl,
@@ -68,6 +70,8 @@ pub struct AudioPlayout<D> {
     stats: PlayoutStats,
     /// The last sample emitted was made up for a missing packet.
     concealing: bool,
+    /// The first packet of the timeline since it began anew.
+    oldest: u64,
 }
 
 /// Most packets that wait at a time: 10 s of 20 ms each.
@@ -129,24 +133,39 @@ impl<D: PacketDecoder> AudioPlayout<D> {
             config,
             decoder,
             packets: BTreeMap::new(),
+            padding: BTreeSet::new(),
             queue: SampleQueue::new(config.channels),
             timeline: Timeline::new(config.clock_rate, config.sample_rate),
             control: DelayControl::new(config),
             position: None,
             stats: PlayoutStats::default(),
             concealing: false,
+            oldest: 0,
         })
     }
 
     /// Takes a packet.
     pub fn insert(&mut self, packet: AudioPacket) {
-        if self.packets.contains_key(&packet.sequence) {
+        if self.packets.contains_key(&packet.sequence) || self.padding.contains(&packet.sequence) {
             self.stats.packets_duplicated += 1;
             return;
         }
         self.stats.packets_received += 1;
+        if packet.payload.is_empty() {
+            // Its timestamp means nothing.
+            self.padding.insert(packet.sequence);
+            if self.padding.len() > MOST_PACKETS {
+                self.padding.pop_first();
+            }
+            return;
+        }
         if self.timeline.jumps(&packet) {
             self.reset();
+            self.oldest = packet.sequence;
+        }
+        if packet.sequence < self.oldest {
+            self.stats.packets_discarded += 1;
+            return;
         }
         let placed = self.timeline.place(&packet);
         self.control.packet_arrived(packet.arrival, placed.transit);
@@ -197,6 +216,12 @@ impl<D: PacketDecoder> AudioPlayout<D> {
         self.control.target(now)
     }
 
+    /// How much earlier the latest pulls could have come without missing a packet that was worth waiting for. A reader that is
+    /// free to choose moves its next pulls by as much and hears everything that much sooner.
+    pub fn slack(&self) -> Duration {
+        self.control.slack()
+    }
+
     /// Packets that wait for their turn.
     pub fn waiting_packets(&self) -> usize {
         self.packets.len()
@@ -235,15 +260,12 @@ impl<D: PacketDecoder> AudioPlayout<D> {
             self.wait(short);
             return true;
         };
-        let in_order = sequence == position.next;
-        if packet.payload.is_empty() {
-            // It had no sound; one that is missing in front of it is found missing by the packet behind.
-            if in_order {
-                position.next += 1;
-                self.packets.pop_first();
-                return true;
+        while self.padding.first().is_some_and(|padding| *padding <= position.next) {
+            if self.padding.pop_first() == Some(position.next) {
+                position.next = position.next.saturating_add(1);
             }
         }
+        let in_order = sequence == position.next;
         let start = packet.start;
         let gap = start - position.cursor;
         if in_order && self.timeline.micros(gap) <= LEAST_PAUSE_MICROS {
@@ -274,7 +296,17 @@ impl<D: PacketDecoder> AudioPlayout<D> {
         let waited = std::mem::take(&mut position.waited);
         position.cursor += waited;
         let gap = start - position.cursor;
-        let missing = sequence - position.next;
+        let missing = (sequence - position.next).saturating_sub(self.padding.range(..sequence).count() as u64);
+        let packet_len = position.packet_len;
+        if gap <= packet_len
+            && let Some(packet) = self.packets.get(&sequence)
+            && self.decoder.can_recover(&packet.payload)
+        {
+            // The packet before it could have been there at the same time.
+            let transit = self.timeline.delay_of(packet.start - packet_len, packet.arrival);
+            self.control.packet_arrived(packet.arrival, transit);
+        }
+        let Some(position) = &mut self.position else { return };
         if gap <= 0 || self.timeline.micros(gap) > LONGEST_CONCEALMENT_MICROS {
             self.stats.packets_lost += missing;
             if gap > 0 || waited > 0 {
@@ -303,7 +335,7 @@ impl<D: PacketDecoder> AudioPlayout<D> {
             return;
         }
         // Where there is no sound to be hurt is the place to raise the delay.
-        let deficit = self.control.deficit(now, self.timeline.micros(len));
+        let deficit = self.control.deficit(now, self.timeline.micros(len)) / 2_500 * 2_500;
         self.control.moved(now, deficit);
         self.conceal(len + self.timeline.samples(deficit), Pause::Concealment);
     }
@@ -316,7 +348,7 @@ impl<D: PacketDecoder> AudioPlayout<D> {
         if std::mem::take(&mut position.waited) > 0 {
             self.control.interrupted();
         }
-        position.next = sequence + 1;
+        position.next = sequence.saturating_add(1);
         position.cursor = packet.start;
         let mut decoded = Ok(());
         let len = self.queue.append(Some(packet.arrival), |out| decoded = self.decoder.decode(&packet.payload, out));
@@ -347,8 +379,9 @@ impl<D: PacketDecoder> AudioPlayout<D> {
         recovered && added > 0
     }
 
-    /// Nothing is there: the cursor waits while something is made up.
+    /// Nothing is there: the cursor waits while something is made up, in units of 2.5 ms.
     fn wait(&mut self, samples: usize) {
+        let samples = samples.next_multiple_of((self.config.sample_rate as usize / 400).max(1));
         self.conceal(samples as i64, Pause::Open);
         if let Some(position) = &mut self.position {
             position.waited += samples as i64;
@@ -507,7 +540,7 @@ impl<D: PacketDecoder> AudioPlayout<D> {
         let (Some(position), Some((sequence, packet))) = (&self.position, self.packets.first_key_value()) else {
             return false;
         };
-        *sequence == position.next && packet.start <= position.cursor && !packet.payload.is_empty()
+        *sequence == position.next && packet.start <= position.cursor
     }
 
     fn reset(&mut self) {
@@ -515,6 +548,7 @@ impl<D: PacketDecoder> AudioPlayout<D> {
         self.stats.resets += 1;
         self.stats.packets_discarded += self.packets.len() as u64;
         self.packets.clear();
+        self.padding.clear();
         self.queue.clear();
         self.timeline = Timeline::new(self.config.clock_rate, self.config.sample_rate);
         self.control = DelayControl::new(self.config);

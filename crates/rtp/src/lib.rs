@@ -22,7 +22,11 @@ pub use duplicate::DuplicateFilter;
 pub use extension::{AbsCaptureTime, AudioLevel, ExtensionError};
 pub use packet::{OutgoingPacket, ReceivedPacket};
 pub use packetizer::{DEFAULT_PAYLOAD_LIMIT, MAX_OPUS_PAYLOAD, MIN_PAYLOAD_LIMIT, PacketizeError, Packetizer};
-pub use payload::{is_keyframe, opus::packet_duration as opus_packet_duration, starts_keyframe};
+pub use payload::{
+    is_keyframe,
+    opus::{carries_redundancy as opus_carries_redundancy, packet_duration as opus_packet_duration},
+    starts_keyframe,
+};
 pub use sequence::SequenceUnwrapper;
 
 #[cfg(doctest)]

@@ -21,6 +21,8 @@ pub(crate) struct DelayControl {
     wanting: Option<(Direction, Instant)>,
     last_loss: Option<Instant>,
     noise: NoiseFloor,
+    /// What was above the target in front of the next packet at the last pull.
+    excess: i64,
 }
 
 /// What to do with the delay now.
@@ -71,6 +73,7 @@ impl DelayControl {
             wanting: None,
             last_loss: None,
             noise: NoiseFloor::default(),
+            excess: 0,
         }
     }
 
@@ -102,6 +105,10 @@ impl DelayControl {
         let floor = if lossy && self.config.start > FLOOR_ABOVE { start } else { 0 };
         let measured = (self.estimator.target() + MARGIN).max(floor);
         measured.clamp(micros(self.config.min), micros(self.config.max))
+    }
+
+    pub(crate) fn slack(&self) -> Duration {
+        Duration::from_micros(u64::try_from(self.excess).unwrap_or_default())
     }
 
     pub(crate) fn target(&self, now: Instant) -> Duration {
@@ -146,6 +153,7 @@ impl DelayControl {
         let least = self.delays.iter().min().copied().unwrap_or(transit);
         let needed_at = least - self.baseline() - offset;
         let excess = needed_at - self.target_micros(now);
+        self.excess = excess;
         let direction = if excess < 0 { Direction::Longer } else { Direction::Shorter };
         // What is before the next packet within its pull can go at no risk, and whole pulls where there is room for them.
         let most = offset + (excess - HYSTERESIS).max(0) / chunk.max(1) * chunk;

@@ -12,8 +12,13 @@ pub trait PacketDecoder {
     fn decode(&mut self, payload: &[u8], out: &mut Vec<f32>) -> Result<(), UndecodablePacket>;
 
     /// Makes up `samples` samples of each channel that continue what was decoded last: concealment of a lost packet, or
-    /// comfort noise while the other side sends none. What it appends too few is filled with silence.
+    /// comfort noise while the other side sends none. It is a multiple of 2.5 ms, the unit of Opus, as long as the packets are.
+    /// What it appends too few is filled with silence.
     fn conceal(&mut self, samples: usize, out: &mut Vec<f32>);
+
+    /// Whether `next` seems to carry redundancy for the packet before it. Playout then waits for that packet a little longer, if
+    /// losses are frequent enough for it to pay. Cheap: it is called for every loss.
+    fn can_recover(&self, next: &[u8]) -> bool;
 
     /// Decodes the `samples` samples of each channel before the packet `next`, which is not decoded yet, from the redundancy
     /// that `next` carries. Answers `false`, having appended nothing, if it carries none.

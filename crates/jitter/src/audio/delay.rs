@@ -28,6 +28,8 @@ const UPDATE_INTERVAL: Duration = Duration::from_millis(100);
 
 impl DelayEstimator {
     /// Takes a packet into account.
+    ///
+    /// A lost packet that the next one could stand in for counts as having arrived with that.
     pub(crate) fn add(&mut self, arrival: Instant, transit: i64) {
         self.transits.push_back((arrival, transit));
         while self.transits.front().is_some_and(|(at, _)| arrival.saturating_duration_since(*at) > WINDOW)

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use proptest::prelude::*;
 use remotemedia_jitter::{
     AudioPacket, AudioPlayout, PacketDecoder, PlayoutConfig, PlayoutConfigError, Pulled, UndecodablePacket,
 };
@@ -26,6 +27,10 @@ impl PacketDecoder for Level {
 
     fn conceal(&mut self, samples: usize, out: &mut Vec<f32>) {
         out.extend(std::iter::repeat_n(-self.last, samples));
+    }
+
+    fn can_recover(&self, _next: &[u8]) -> bool {
+        false
     }
 
     fn recover(&mut self, _next: &[u8], _samples: usize, _out: &mut Vec<f32>) -> bool {
@@ -180,6 +185,49 @@ fn a_jump_of_the_timestamp_begins_anew() {
     assert_eq!(stage.levels(4), [60.0, 60.0, 70.0, 70.0]);
     let stats = stage.playout.stats();
     assert_eq!((stats.resets, stats.packets_lost, stats.concealed_samples), (1, 0, 0));
+}
+
+#[test]
+fn packets_from_before_a_jump_are_not_taken_for_later_ones() {
+    let mut stage = Stage::new();
+    stage.insert(1, 0, 0, &[50]);
+    stage.levels(2);
+    stage.insert(3, 9_000_000, 20, &[60]);
+    stage.insert(2, 20, 20, &[55]);
+    stage.insert(4, 9_000_020, 20, &[70]);
+    assert_eq!(stage.levels(4), [60.0, 60.0, 70.0, 70.0]);
+    assert_eq!(stage.playout.stats().packets_discarded, 1);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_comes_nothing_panics_and_samples_are_finite(
+        packets in prop::collection::vec(
+            (0_u64..60, prop_oneof![0_u32..60 * 960, any::<u32>()], 0_u64..3_000, 0_u8..=255, 0_usize..3),
+            1..200,
+        ),
+        pull in 1_usize..2_000,
+    ) {
+        let start = Instant::now();
+        let mut playout = AudioPlayout::new(PlayoutConfig::opus(2), Level::default()).unwrap();
+        let mut out = vec![0.0; pull];
+        for (i, (sequence, timestamp, arrival, level, len)) in packets.into_iter().enumerate() {
+            let sequence = if i % 50 == 49 { u64::MAX - sequence } else { sequence };
+            playout.insert(AudioPacket {
+                sequence,
+                timestamp: RtpTimestamp(timestamp),
+                payload: vec![level; len].into(),
+                arrival: start + Duration::from_millis(arrival),
+            });
+            out.fill(f32::NAN);
+            playout.pull(start + Duration::from_millis(i as u64 * 7), &mut out);
+            prop_assert!(out.iter().all(|sample| sample.abs() <= 3.0), "{:?}", out);
+        }
+        let stats = playout.stats();
+        prop_assert!(stats.concealed_samples >= stats.silent_concealed_samples);
+    }
 }
 
 #[test]

@@ -39,6 +39,10 @@ impl PacketDecoder for Tape {
         out.extend(std::iter::repeat_n(0.0, samples));
     }
 
+    fn can_recover(&self, _next: &[u8]) -> bool {
+        self.redundancy
+    }
+
     fn recover(&mut self, next: &[u8], samples: usize, out: &mut Vec<f32>) -> bool {
         let Some(before) = index(next).and_then(|index| index.checked_sub(1)).filter(|_| self.redundancy) else {
             return false;
