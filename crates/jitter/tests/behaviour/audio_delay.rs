@@ -64,6 +64,19 @@ fn on_a_loopback_with_small_jitter_nothing_is_concealed() {
 }
 
 #[test]
+fn an_unsteady_reader_is_served_without_concealment() {
+    for (pull, most) in [(ms(10), ms(24)), (ms(20), ms(34))] {
+        for seed in SEEDS {
+            let call = Call { pull, lateness: ms(3), ..Call::new(seed, ms(60_000)) };
+            let stats = steady(&call, |random, _| Fate::Delivered(random.up_to(Duration::from_micros(1_500))));
+            report(&format!("pulls of {pull:?}, up to 3 and 15 ms late"), seed, &stats);
+            assert!(stats.mean_delay() < most, "seed {seed}: {:?}", stats.mean_delay());
+            assert!(stats.concealed_ratio() < 0.001, "seed {seed}");
+        }
+    }
+}
+
+#[test]
 fn the_start_delay_is_left_within_two_seconds() {
     let mut delays = Vec::new();
     let mut last = PlayoutStats::default();

@@ -15,13 +15,15 @@ pub(crate) const FRAME: usize = 960;
 
 /// A codec whose payload says which frame of the sender's signal it is: the whole signal is known, so concealment is seen.
 pub(crate) struct Tape {
-    signal: fn(u64) -> f32,
+    /// Twenty seconds, played over and over: every signal here begins again then without a seam.
+    signal: Vec<f32>,
     redundancy: bool,
 }
 
 impl Tape {
     fn frame(&self, index: u64, out: &mut Vec<f32>) {
-        out.extend((0..FRAME as u64).map(|i| (self.signal)(index * FRAME as u64 + i)));
+        let start = index as usize % (self.signal.len() / FRAME) * FRAME;
+        out.extend(&self.signal[start..start + FRAME]);
     }
 }
 
@@ -100,6 +102,8 @@ pub(crate) struct Call {
     /// Length of a pull and when the first one is.
     pub(crate) pull: Duration,
     pub(crate) phase: Duration,
+    /// How late pulls may be; one in a hundred is five times as late. The next one is on time again.
+    pub(crate) lateness: Duration,
 }
 
 impl Call {
@@ -113,6 +117,7 @@ impl Call {
             sender_ppm: 0.0,
             pull: Duration::from_millis(10),
             phase: Duration::from_micros(3_700),
+            lateness: Duration::ZERO,
         }
     }
 
@@ -124,13 +129,17 @@ impl Call {
     ) -> PlayoutStats {
         let mut random = Random(self.seed);
         let epoch = Instant::now();
-        let tape = Tape { signal: self.signal, redundancy: self.redundancy };
+        let signal = (0..20 * u64::from(RATE)).map(self.signal).collect();
+        let tape = Tape { signal, redundancy: self.redundancy };
         let mut playout = AudioPlayout::new(self.config, tape).expect("a legal configuration");
         let mut flying: BinaryHeap<std::cmp::Reverse<(Duration, u64)>> = BinaryHeap::new();
         let frame_time = Duration::from_secs_f64(0.02 / (1.0 + self.sender_ppm / 1e6));
-        let (mut sent, mut next_pull) = (0_u64, self.phase);
+        let (mut sent, mut turn) = (0_u64, self.phase);
+        let mut reader = Random(self.seed ^ 0x5eed);
         let mut out = vec![0.0; (self.pull.as_micros() as usize * RATE as usize) / 1_000_000];
-        while next_pull < self.length {
+        while turn < self.length {
+            let usual = reader.up_to(self.lateness);
+            let next_pull = turn + if reader.unit() < 0.01 { usual * 5 } else { usual };
             while frame_time.mul_f64(sent as f64) <= next_pull {
                 let at = frame_time.mul_f64(sent as f64);
                 if let Fate::Delivered(delay) = network(&mut random, at) {
@@ -144,7 +153,7 @@ impl Call {
             }
             playout.pull(epoch + next_pull, &mut out);
             watch(next_pull, &out, &playout);
-            next_pull += self.pull;
+            turn += self.pull;
         }
         playout.stats()
     }
