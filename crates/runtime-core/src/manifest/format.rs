@@ -84,19 +84,13 @@ pub(super) fn lower(tree: &Tree, list: &'static str) -> Result<MediaFormat, Mani
     let Some(kind) = fields.optional_choice("type", &kinds)? else {
         return Err(fields.bad_value(tree, "type", "nothing", "a kind of data"));
     };
-    let audio = ["sample_rate", "channels"];
-    let video = ["width", "height"];
-    let foreign: &[&str] = match kind {
-        DataKind::Audio => &video,
-        DataKind::AudioMix => &["channels", "width", "height"],
-        DataKind::Video => &audio,
-        _ => &["sample_rate", "channels", "width", "height"],
+    let of_kind: &'static [&'static str] = match kind {
+        DataKind::Audio => &["type", "sample_rate", "channels"],
+        DataKind::AudioMix => &["type", "sample_rate"],
+        DataKind::Video => &["type", "width", "height"],
+        _ => &["type"],
     };
-    for field in foreign {
-        if let Some(tree) = fields.get(field) {
-            return Err(fields.bad_value(tree, field, format!("{field} of {kind}"), format!("{kind} without it")));
-        }
-    }
+    let fields = Fields::of(tree, format!("{list}: {kind}"), of_kind)?;
     Ok(MediaFormat {
         kind,
         sample_rate: fields.optional_number("sample_rate", 1, 384_000)?.map(|rate| rate as u32),

@@ -91,11 +91,12 @@ pub struct NodeSpec {
 }
 
 /// What a session does when one of its nodes fails. The failure is reported by
-/// [`recv_output`](crate::transport::StreamSession::recv_output) in every case.
+/// [`recv_output`](crate::transport::StreamSession::recv_output) in every case, and the report may overtake data that
+/// other nodes still work on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum OnError {
-    /// `fail`: the session ends.
+    /// `fail`: the session ends, and what other nodes still work on is lost.
     #[default]
     Fail,
     /// `skip`: what the node was working on is lost, the session lives.

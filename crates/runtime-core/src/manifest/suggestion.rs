@@ -1,6 +1,6 @@
 use std::fmt;
 
-/// The nearest known name to a mistyped one. Prints as `, did you mean "NAME"?` or, without one, as nothing.
+/// The nearest known name to a mistyped one. Prints as ` (did you mean "NAME"?)` or, without one, as nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Suggestion(pub Option<String>);
 
@@ -25,7 +25,7 @@ impl Suggestion {
 impl fmt::Display for Suggestion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Some(name) => write!(f, ", did you mean {name:?}?"),
+            Some(name) => write!(f, " (did you mean {name:?}?)"),
             None => Ok(()),
         }
     }

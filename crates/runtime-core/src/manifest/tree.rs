@@ -4,7 +4,9 @@ use std::fmt;
 
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Number, Value};
-use serde_saphyr::{DefaultMessageFormatter, DuplicateKeyPolicy, Error, Location, MessageFormatter, Spanned};
+use serde_saphyr::{
+    DefaultMessageFormatter, DuplicateKeyPolicy, Error, Location, MessageFormatter, Spanned, budget::BudgetBreach,
+};
 
 use super::{ManifestError, ManifestProblem, Place};
 
@@ -180,7 +182,14 @@ impl<'de> Visitor<'de> for TreeVisitor {
 }
 
 fn syntax(error: Error) -> ManifestError {
-    let message = DefaultMessageFormatter.format_message(error.without_snippet()).into_owned();
+    let error = error.without_snippet();
+    let message = match error {
+        Error::Budget { breach: BudgetBreach::Documents { .. }, .. } => {
+            "a manifest is one document; remove \"---\" and what follows it".to_owned()
+        }
+        Error::Budget { .. } => "it is nested too deeply, or too long once its aliases are replaced".to_owned(),
+        _ => DefaultMessageFormatter.format_message(error).into_owned(),
+    };
     let at = error.location().and_then(location);
     ManifestError::new(at, ManifestProblem::Syntax { language: "YAML", message })
 }

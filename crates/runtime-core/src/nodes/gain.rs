@@ -14,7 +14,9 @@ use crate::{
 pub struct Gain {
     current: f32,
     target: f32,
-    step: f32,
+    /// Samples of one channel until the target is reached.
+    remaining: u32,
+    must_ramp: bool,
     started: bool,
 }
 
@@ -33,7 +35,7 @@ impl Gain {
 
     /// A gain of `factor`, 1 changing nothing.
     pub fn linear(factor: f32) -> Self {
-        Self { current: factor, target: factor, step: 0.0, started: false }
+        Self { current: factor, target: factor, remaining: 0, must_ramp: false, started: false }
     }
 
     /// A gain of `db` decibels.
@@ -52,22 +54,22 @@ impl Gain {
     fn apply(&mut self, frame: &mut AudioFrame) {
         let channels = usize::from(frame.channels());
         self.started = true;
-        if self.current == self.target {
-            if self.current != 1.0 {
-                frame.samples_mut().iter_mut().for_each(|sample| *sample *= self.current);
-            }
-            return;
+        if self.must_ramp {
+            self.must_ramp = false;
+            self.remaining = (Self::RAMP_SECONDS * frame.sample_rate() as f32).max(1.0) as u32;
         }
-        let ramp = Self::RAMP_SECONDS * frame.sample_rate() as f32;
-        self.step = if self.step == 0.0 { (self.target - self.current) / ramp.max(1.0) } else { self.step };
-        for samples in frame.samples_mut().chunks_exact_mut(channels) {
-            let next = self.current + self.step;
-            let arrived = (self.step > 0.0) == (next >= self.target);
-            self.current = if arrived { self.target } else { next };
+        let ramp = (self.remaining as usize).min(frame.samples_per_channel());
+        let (moving, steady) = frame.samples_mut().split_at_mut(ramp * channels);
+        for samples in moving.chunks_exact_mut(channels) {
+            self.current += (self.target - self.current) / self.remaining as f32;
+            self.remaining -= 1;
             samples.iter_mut().for_each(|sample| *sample *= self.current);
         }
-        if self.current == self.target {
-            self.step = 0.0;
+        if self.remaining == 0 {
+            self.current = self.target;
+        }
+        if self.current != 1.0 {
+            steady.iter_mut().for_each(|sample| *sample *= self.current);
         }
     }
 }
@@ -97,7 +99,8 @@ impl Node for Gain {
     fn set_params(&mut self, params: &Params) -> bool {
         let Ok(Self { target, .. }) = Self::from_params(params) else { return false };
         self.target = target;
-        self.step = 0.0;
+        // Before the first sample there is nothing that could click.
+        self.must_ramp = self.started;
         if !self.started {
             self.current = target;
         }
@@ -141,7 +144,9 @@ mod tests {
     fn a_change_while_running_moves_there_without_a_step() {
         let mut gain = Gain::linear(1.0);
         samples(&mut gain, &[1.0; 480], 1);
-        gain.target = 0.0;
+        let params = serde_json::json!({ "linear": 0.0 }).as_object().cloned().unwrap();
+        let params = Gain::node_type().check_params(&crate::node::RawParams::from_json(params)).unwrap();
+        assert!(gain.set_params(&params));
         let output = samples(&mut gain, &[1.0; 960], 2);
         let ramp = output.windows(4).step_by(2).map(|pair| pair[0] - pair[2]).fold(0.0, f32::max);
         assert!(ramp <= 1.0 / 480.0 + 1e-6, "largest step {ramp}");

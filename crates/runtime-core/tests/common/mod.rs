@@ -1,8 +1,7 @@
 //! What the tests of several behaviours use.
-#![allow(unreachable_pub)]
 
 use remotemedia_runtime_core::{
-    data::{AudioFrame, RuntimeData},
+    data::RuntimeData,
     manifest::Manifest,
     node::NodeRegistry,
     runner::{PipelineRunner, Session},
@@ -10,31 +9,26 @@ use remotemedia_runtime_core::{
 };
 
 /// A session of `yaml` with the types of this crate and those that `register` adds.
-pub fn session_with(yaml: &str, register: impl FnOnce(&mut NodeRegistry)) -> Session {
+pub(crate) fn session_with(yaml: &str, register: impl FnOnce(&mut NodeRegistry)) -> Session {
     let mut registry = NodeRegistry::with_builtin();
     register(&mut registry);
-    let manifest = Manifest::from_yaml(yaml).unwrap();
-    PipelineRunner::with_registry(registry).create_session(&manifest).unwrap()
+    let manifest = Manifest::from_yaml(yaml).expect("a good manifest");
+    PipelineRunner::with_registry(registry).create_session(&manifest).expect("a session")
 }
 
 /// Everything that `recv_output` answers until it answers `None`, as text.
-pub async fn drain(session: &mut Session) -> Vec<String> {
+pub(crate) async fn drain(session: &mut Session) -> Vec<String> {
     let mut texts = Vec::new();
-    while let Some(output) = session.recv_output().await.unwrap() {
+    while let Some(output) = session.recv_output().await.expect("no failure") {
         texts.push(text(&output));
     }
     texts
 }
 
 /// The text of an output.
-pub fn text(output: &TransportData) -> String {
+pub(crate) fn text(output: &TransportData) -> String {
     match &output.data {
         RuntimeData::Text(text) => text.clone(),
         other => format!("{other:?}"),
     }
-}
-
-/// 10 ms of audio in which every sample is `value`.
-pub fn audio(value: f32) -> AudioFrame {
-    AudioFrame::new(vec![value; 480], 48_000, 1).unwrap()
 }
