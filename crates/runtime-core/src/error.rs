@@ -125,6 +125,11 @@ pub enum RuntimeError {
 }
 
 impl RuntimeError {
+    /// The failure of a transport that runs pipelines elsewhere, or carries their media.
+    pub fn transport(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Transport { source: source.into() }
+    }
+
     /// The id of the node that it is about.
     pub fn node(&self) -> Option<&str> {
         match self {

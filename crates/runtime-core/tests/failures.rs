@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 /// 10 ms of audio in which every sample is `value`.
 fn audio(value: f32) -> AudioFrame {
-    AudioFrame::new(vec![value; 480], 48_000, 1).unwrap()
+    AudioFrame::new(vec![value; 480], 48_000, 1).expect("a frame")
 }
 
 /// `T` numbers what it emits, fails on "bad", panics on "worse" and never answers "never".
@@ -51,7 +51,7 @@ fn moody(policy: &str) -> Session {
 
 async fn send(session: &mut Session, words: &[&str]) {
     for word in words {
-        session.send_input(TransportData::new(*word)).await.unwrap();
+        session.send_input(TransportData::new(*word)).await.expect("accepted");
     }
 }
 

@@ -23,7 +23,7 @@ use remotemedia_runtime_core::{
 
 /// 10 ms of audio in which every sample is `value`.
 fn audio(value: f32) -> AudioFrame {
-    AudioFrame::new(vec![value; 480], 48_000, 1).unwrap()
+    AudioFrame::new(vec![value; 480], 48_000, 1).expect("a frame")
 }
 
 /// A type that appends its name to every text.

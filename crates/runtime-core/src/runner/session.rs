@@ -251,7 +251,8 @@ impl SessionSender {
     }
 
     /// Announces that no further input comes: nodes give away what they keep, and those with their own clock stop.
-    /// [`StreamSession::recv_output`] answers `None` after the last output.
+    /// [`StreamSession::recv_output`] answers `None` after the last output. It is not cancel-safe: a future that is
+    /// dropped may have told some nodes and not others.
     ///
     /// # Errors
     ///
