@@ -60,13 +60,13 @@ fn main() {
 
 struct Measured {
     times: Vec<Duration>,
-    allocations_per_chunk: f64,
+    allocations_per_chunk: Option<f64>,
 }
 
 impl Measured {
-    fn new(mut times: Vec<Duration>, allocations: u64) -> Self {
+    fn new(mut times: Vec<Duration>, allocations: Option<u64>) -> Self {
         times.sort();
-        let allocations_per_chunk = allocations as f64 / times.len() as f64;
+        let allocations_per_chunk = allocations.map(|count| count as f64 / times.len() as f64);
         Self { times, allocations_per_chunk }
     }
 
@@ -77,13 +77,14 @@ impl Measured {
 
 fn report(name: &str, measured: &Measured) {
     let us = |share| measured.p(share).as_secs_f64() * 1e6;
+    let allocations = measured.allocations_per_chunk;
+    let allocations = allocations.map_or_else(String::new, |count| format!(", {count:.3} allocations per chunk"));
     println!(
-        "{name:>24}: n {}, p50 {:.1} us, p95 {:.1} us, p99 {:.1} us, {:.3} allocations per chunk",
+        "{name:>24}: n {}, p50 {:.1} us, p95 {:.1} us, p99 {:.1} us{allocations}",
         measured.times.len(),
         us(0.5),
         us(0.95),
-        us(0.99),
-        measured.allocations_per_chunk
+        us(0.99)
     );
 }
 
@@ -115,7 +116,7 @@ async fn chain(nodes: usize) -> Measured {
         }
     }
     let allocations = ALLOCATIONS.load(Ordering::Relaxed) - before;
-    Measured::new(times, allocations)
+    Measured::new(times, Some(allocations))
 }
 
 async fn create_and_close() {
@@ -129,6 +130,6 @@ async fn create_and_close() {
         session.close().await;
         closed.push(started.elapsed());
     }
-    report("create a session of 9", &Measured::new(created, 0));
-    report("close it", &Measured::new(closed, 0));
+    report("create a session of 9", &Measured::new(created, None));
+    report("close it", &Measured::new(closed, None));
 }

@@ -162,7 +162,7 @@ fn an_error_in_a_file_begins_with_its_name() {
     assert!(missing.contains("none.yaml: the manifest cannot be read"), "{missing}");
     std::fs::write(&path, vec![b' '; (1 << 20) + 1]).unwrap();
     let long = Manifest::from_file(&path).unwrap_err().to_string();
-    assert!(long.contains("at most 1048576 are read"), "{long}");
+    assert!(long.contains("at most 1048576 bytes are read"), "{long}");
     std::fs::write(&path, [b'n', 0xff, 0xfe]).unwrap();
     assert!(Manifest::from_file(&path).is_err());
 }

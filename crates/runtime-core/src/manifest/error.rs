@@ -42,10 +42,8 @@ pub enum ManifestProblem {
         source: std::io::Error,
     },
     /// The text is longer than a manifest may be.
-    #[error("the manifest has {bytes} bytes; at most {limit} are read")]
+    #[error("the manifest is too long: at most {limit} bytes are read")]
     TooLong {
-        /// Its length.
-        bytes: u64,
         /// The longest that is read.
         limit: u64,
     },

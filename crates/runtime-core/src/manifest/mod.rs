@@ -152,7 +152,7 @@ impl Manifest {
     ///
     /// [`ManifestError`] with the place of the mistake.
     pub fn from_yaml(text: &str) -> Result<Self, ManifestError> {
-        check_length(text.len() as u64)?;
+        check_length(text)?;
         lower::lower(&tree::parse_yaml(text)?)
     }
 
@@ -162,7 +162,7 @@ impl Manifest {
     ///
     /// [`ManifestError`] with the place of the mistake.
     pub fn from_json(text: &str) -> Result<Self, ManifestError> {
-        check_length(text.len() as u64)?;
+        check_length(text)?;
         lower::lower(&tree::parse_json(text)?)
     }
 
@@ -269,9 +269,9 @@ fn read(path: &Path) -> Result<String, ManifestError> {
     Ok(text)
 }
 
-fn check_length(bytes: u64) -> Result<(), ManifestError> {
-    if bytes > Manifest::MAX_BYTES {
-        return Err(ManifestError::new(None, ManifestProblem::TooLong { bytes, limit: Manifest::MAX_BYTES }));
+fn check_length(text: &str) -> Result<(), ManifestError> {
+    if text.len() as u64 > Manifest::MAX_BYTES {
+        return Err(ManifestError::new(None, ManifestProblem::TooLong { limit: Manifest::MAX_BYTES }));
     }
     Ok(())
 }
