@@ -9,4 +9,9 @@ mod dtls;
 mod runtime;
 mod socket;
 
+#[cfg(test)]
+mod dtls_test;
+#[cfg(test)]
+mod test_net;
+
 pub(crate) use runtime::{ConnectionRuntime, MeshRuntime, SocketBuffers};
