@@ -200,6 +200,7 @@ impl Actor {
                 }
             }
             Command::RestartIce => return self.restart_ice().await,
+            Command::BoundsChanged => {}
         }
         Ok(())
     }
