@@ -252,11 +252,12 @@ impl<T> Pacer<T> {
             if let Some(waiting) = self.retransmissions.pop_front() {
                 self.forget(waiting, dropped);
             }
-        } else if kind == Priority::Audio && self.audio.len() > Self::MAX_PACKETS / 2 {
-            if let Some(waiting) = self.audio.pop_front() {
-                self.stats.dropped_packets += 1;
-                dropped.push(waiting.packet);
-            }
+        } else if kind == Priority::Audio
+            && self.audio.len() > Self::MAX_PACKETS / 2
+            && let Some(waiting) = self.audio.pop_front()
+        {
+            self.stats.dropped_packets += 1;
+            dropped.push(waiting.packet);
         }
     }
 

@@ -44,7 +44,8 @@ struct RepairStream {
 const MAX_DELAY: Duration = Duration::from_millis(100);
 const MIN_PADDING: usize = 400;
 const MAX_REPEATED: usize = 256;
-const MIN_REPEAT_GAP: Duration = Duration::from_millis(20);
+/// How often receivers ask for what they miss; browsers do so every 20 ms, too.
+pub(super) const REQUEST_INTERVAL: Duration = Duration::from_millis(20);
 
 impl Pacing {
     pub(super) fn new(shared: Arc<WireShared>) -> Self {
@@ -177,7 +178,8 @@ impl Pacing {
             None => (packet.header.ssrc, packet.header.sequence_number),
         };
         let rtt = self.shared.control.lock().round_trip.smoothed();
-        let gap = rtt.unwrap_or(MIN_REPEAT_GAP).max(MIN_REPEAT_GAP);
+        // The last request that may cross the answer was sent just before it arrived.
+        let gap = rtt.unwrap_or_default() + REQUEST_INTERVAL;
         let recent = self.repeated.iter().rev().find(|(s, n, _)| (*s, *n) == (ssrc, sequence));
         if recent.is_some_and(|(_, _, at)| now.saturating_duration_since(*at) < gap) {
             return true;
