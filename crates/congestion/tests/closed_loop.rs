@@ -46,7 +46,7 @@ fn both(loss: f64, seed: u64) -> (Vec<Second>, Vec<Second>) {
         let mut theirs = GoogCcAnchor::new(epoch, kbps(50), kbps(300), kbps(5_000));
         theirs.run(&path, epoch, length)
     });
-    (ours, theirs.join().unwrap())
+    (ours, theirs.join().expect("the controller ran"))
 }
 
 #[test]
