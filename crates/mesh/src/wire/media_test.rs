@@ -37,8 +37,8 @@ struct Call {
     video_type: u8,
     audio_type: u8,
     audio_packets: std::sync::atomic::AtomicU16,
-    /// Sequence numbers of video packets that arrived, in order of arrival.
-    arrived: Arc<Mutex<Vec<u16>>>,
+    /// Sequence numbers of video packets that arrived, in order of arrival, and when they did.
+    arrived: Arc<Mutex<Vec<(u16, Instant)>>>,
     remote: Arc<Mutex<Option<Arc<dyn TrackRemote>>>>,
 }
 
@@ -83,6 +83,8 @@ impl Call {
         negotiate(&mut sender, &mut receiver).await;
         sender.connected().await;
         receiver.connected().await;
+        sender.runtime.settle();
+        receiver.runtime.settle();
         let payload_type =
             |p: &rtc::rtp_transceiver::rtp_sender::RTCRtpSendParameters| p.rtp_parameters.codecs[0].payload_type;
         let video_type = payload_type(&video_sender.get_parameters().await.unwrap());
@@ -97,7 +99,7 @@ impl Call {
                         if let TrackRemoteEvent::OnRtpPacket(packet) = event
                             && packet.header.ssrc == VIDEO
                         {
-                            log.lock().push(packet.header.sequence_number);
+                            log.lock().push((packet.header.sequence_number, Instant::now()));
                             slot.lock().get_or_insert_with(|| track.clone());
                         }
                     }
@@ -160,8 +162,25 @@ impl Call {
 
     /// Video packets of `0..end` that never arrived.
     fn missing(&self, end: u16) -> usize {
-        let arrived: std::collections::HashSet<u16> = self.arrived.lock().iter().copied().collect();
+        let arrived: std::collections::HashSet<u16> = self.arrived.lock().iter().map(|(number, _)| *number).collect();
         (0..end).filter(|n| !arrived.contains(n)).count()
+    }
+
+    /// How much later than the first packet behind it each packet arrived that had to be sent again.
+    fn repair_times(&self) -> Vec<Duration> {
+        let arrived = self.arrived.lock();
+        let mut passed: Option<(u16, Instant)> = None;
+        let (mut holes, mut times) = (std::collections::HashMap::new(), Vec::new());
+        for (number, at) in arrived.iter().copied() {
+            match passed {
+                Some((newest, _)) if number <= newest => times.extend(holes.remove(&number).map(|since| at - since)),
+                Some((newest, _)) => holes.extend((newest + 1..number).map(|hole| (hole, at))),
+                None => {}
+            }
+            passed = passed.filter(|(newest, _)| *newest >= number).or(Some((number, at)));
+        }
+        times.sort_unstable();
+        times
     }
 
     async fn close(self) {
@@ -247,6 +266,11 @@ fn video_survives_a_path_that_loses_a_twentieth() {
         let (missing, out) = (call.missing(end), sent.sent[&VIDEO]);
         println!("of {end} packets {missing} missing, {} lost on the way; {out:?}", call.network.dropped());
         println!("asked for {}; target {}", received.received[&VIDEO].nacked, sent.target);
+        let times = call.repair_times();
+        let [p50, p95, worst] = [times.len() / 2, times.len() * 95 / 100, times.len() - 1].map(|i| times[i]);
+        println!("{} repaired: p50 {p50:?}, p95 {p95:?}, worst {worst:?}", times.len());
+        // A round trip of 40 ms, a wait of up to 20 ms for the next request, and once more where that is lost.
+        assert!(p50 <= Duration::from_millis(70) && p95 <= Duration::from_millis(140), "{p50:?}, {p95:?}");
         let lost = sent.feedback_lost;
         assert!((lost / 2..lost * 2).contains(&out.retransmitted), "{} sent again for {lost} lost", out.retransmitted);
         assert_eq!(missing, 0, "of {end}");
