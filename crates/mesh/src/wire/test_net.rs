@@ -183,6 +183,14 @@ impl PeerConnectionEventHandler for Handler {
     }
 }
 
+/// As the mesh sets them.
+pub(crate) fn settings() -> SettingEngineBuilder {
+    SettingEngineBuilder::new()
+        .with_ice_connection_attempts(Some(Duration::from_millis(20)), Some(70))
+        .with_prflx_acceptance_min_wait(Some(Duration::ZERO))
+        .with_multicast_dns_mode(rtc::ice::mdns::MulticastDnsMode::Disabled)
+}
+
 impl Peer {
     pub(crate) async fn new(
         mesh: &MeshRuntime,
@@ -192,13 +200,8 @@ impl Peer {
         let (state_tx, state) = watch::channel(RTCPeerConnectionState::New);
         let (tracks_tx, tracks) = mpsc::unbounded_channel();
         let runtime = mesh.for_connection();
-        let settings = SettingEngineBuilder::new()
-            .with_ice_connection_attempts(Some(Duration::from_millis(20)), Some(70))
-            .with_prflx_acceptance_min_wait(Some(Duration::ZERO))
-            .with_multicast_dns_mode(rtc::ice::mdns::MulticastDnsMode::Disabled)
-            .build();
         let builder = PeerConnectionBuilder::new()
-            .with_setting_engine(settings)
+            .with_setting_engine(settings().build())
             .with_handler(Arc::new(Handler { gathered: gathered_tx, state: state_tx, tracks: tracks_tx }))
             .with_runtime(runtime.clone())
             .with_udp_addrs(vec!["127.0.0.1:0"]);
