@@ -125,9 +125,13 @@ impl Call {
 
     /// Sends 30 frames a second at the estimate, and audio, from the packet number on; answers the next number.
     async fn send(&self, length: Duration, first: u16) -> u16 {
+        self.send_at(length, first, || self.sent.target()).await
+    }
+
+    async fn send_at(&self, length: Duration, first: u16, rate: impl Fn() -> Bitrate) -> u16 {
         let (start, mut sequence, mut frame) = (Instant::now(), first, 0u32);
         while start.elapsed() < length {
-            let size = self.sent.target().bytes_in(Duration::from_micros(33_333));
+            let size = rate().bytes_in(Duration::from_micros(33_333));
             let packets = size.div_ceil(1_150).max(1);
             for i in 0..packets {
                 let header = rtp::header::Header {
@@ -298,6 +302,37 @@ fn the_estimate_follows_a_bottleneck() {
         assert!((300..=600).contains(&targets[5]), "{targets:?}");
         assert!((1_200..=2_000).contains(&targets[8]), "{targets:?}");
         call.close().await;
+    });
+}
+
+#[test]
+fn a_sender_that_ignores_the_estimate_loses_old_frames_but_no_audio_and_nothing_silently() {
+    in_virtual_time(async {
+        let call = Call::new(7).await;
+        let limit = Bitrate::from_kbps(500);
+        call.sent.set_bounds(Bitrate::from_kbps(50), Some(limit), limit);
+        let written = call.send_at(Duration::from_secs(10), 0, || Bitrate::from_kbps(3_000)).await;
+        let (sent, received) = (call.sent.stats(), call.received.stats());
+        println!(
+            "{written} packets written, {} sent, {} dropped, {} sent again, {} not, longest wait {:?}",
+            sent.sent[&VIDEO].packets,
+            sent.pacer_dropped,
+            sent.sent[&VIDEO].retransmitted,
+            sent.retransmissions_skipped,
+            sent.pacer_longest_wait
+        );
+        assert_eq!(sent.sent[&VIDEO].packets + sent.pacer_dropped, u64::from(written));
+        assert_eq!(received.received[&VIDEO].packets, sent.sent[&VIDEO].packets);
+        assert!(sent.pacer_dropped > u64::from(written) / 4);
+        assert!(sent.pacer_longest_wait <= Duration::from_millis(101), "{:?}", sent.pacer_longest_wait);
+        let audio = u64::from(call.audio_packets.load(std::sync::atomic::Ordering::Relaxed));
+        assert_eq!((sent.sent[&AUDIO].packets, received.received[&AUDIO].packets), (audio, audio));
+        let (mut asked, sent_events) = (false, call.sent.clone());
+        call.close().await;
+        while let Some(event) = sent_events.next_event().await {
+            asked |= event == WireEvent::KeyframeRequested { ssrc: VIDEO };
+        }
+        assert!(asked, "a dropped frame asks for a keyframe");
     });
 }
 
