@@ -15,6 +15,8 @@ pub(crate) struct Path {
     pub(crate) one_way_delay: Duration,
     pub(crate) queue: Duration,
     pub(crate) loss: f64,
+    /// Behind the bottleneck, up to this much, in order.
+    pub(crate) jitter: Duration,
     pub(crate) seed: u64,
 }
 
@@ -51,14 +53,14 @@ pub(crate) fn run(path: &Path, estimator: &mut dyn Estimator, epoch: Instant, le
     let mut pacer: Pacer<usize> = Pacer::new(estimator.pacing_rate(), Duration::from_millis(100));
     let (mut time, mut next_frame, mut next_feedback, mut next_tick) =
         (Duration::ZERO, Duration::ZERO, FEEDBACK, Duration::ZERO);
-    let (mut sequence, mut frame, mut link_free) = (0, 0, Duration::ZERO);
+    let (mut sequence, mut frame, mut link_free, mut last_arrival) = (0, 0, Duration::ZERO, Duration::ZERO);
     let mut flight: VecDeque<InFlight> = VecDeque::new();
     let mut feedback: VecDeque<(Duration, Vec<PacketResult>)> = VecDeque::new();
     let mut seconds = vec![Second::default(); length.as_secs() as usize];
     while time < length {
         let now = epoch + time;
         let second = &mut seconds[time.as_secs() as usize];
-        let capacity = path.capacity.iter().rev().find(|(from, _)| *from <= time).unwrap().1;
+        let capacity = path.capacity.iter().rev().find(|(from, _)| *from <= time).expect("a capacity from the start").1;
         second.capacity = capacity.as_bps() as f64;
         if time >= next_tick {
             next_tick += Duration::from_millis(25);
@@ -93,9 +95,10 @@ pub(crate) fn run(path: &Path, estimator: &mut dyn Estimator, epoch: Instant, le
             second.queue_max = second.queue_max.max(queued);
             let mut arrival = None;
             if queued <= path.queue {
-                link_free = link_free.max(time) + capacity.time_for(paced.item).unwrap();
+                link_free = link_free.max(time) + capacity.time_for(paced.item).expect("a capacity above zero");
                 let lost = uniform() < path.loss;
-                arrival = (!lost).then_some(link_free + path.one_way_delay);
+                last_arrival = last_arrival.max(link_free + path.one_way_delay + path.jitter.mul_f64(uniform()));
+                arrival = (!lost).then_some(last_arrival);
             }
             if arrival.is_none() {
                 second.lost += 1;
@@ -115,7 +118,7 @@ pub(crate) fn run(path: &Path, estimator: &mut dyn Estimator, epoch: Instant, le
             }
         }
         while feedback.front().is_some_and(|(at, _)| *at <= time) {
-            let (_, results) = feedback.pop_front().unwrap();
+            let (_, results) = feedback.pop_front().expect("it was there");
             estimator.on_feedback(now, &results);
         }
         time += TICK;
