@@ -9,7 +9,8 @@ use bytes::{Bytes, BytesMut};
 use common::{Hub, Member, config, event, id, mesh, mesh_with, send_video, soon, video_numbers, video_track};
 use remotemedia_media::Codec;
 use remotemedia_mesh::{
-    Feedback, IceCandidate, MeshError, MeshEvent, Message, Signaler, SignalingEvent, SignalingMessage,
+    Feedback, IceCandidate, IncomingTrack, Mesh, MeshError, MeshEvent, Message, Signaler, SignalingEvent,
+    SignalingMessage,
 };
 use rtc::{
     media_stream::MediaStreamTrack,
@@ -155,6 +156,7 @@ impl Foreigner {
                     Happened::Track(track) => self.tracks.push(track),
                     Happened::Channel(channel) => self.channels.push(channel),
                 },
+                () = tokio::time::sleep(Duration::from_millis(5)) => {}
                 () = tokio::time::sleep_until(deadline) => panic!("timed out: {what}"),
             }
         }
@@ -211,6 +213,19 @@ async fn message(channel: &dyn DataChannel) -> (bool, Vec<u8>) {
     .await
 }
 
+/// The track that the mesh hands out while the foreigner sends, once 20 packets came through.
+async fn track_from(bob: &Foreigner, alice: &Mesh) -> IncomingTrack {
+    let received = async {
+        let mut track = video_track(alice).await;
+        video_numbers(&mut track, 20).await;
+        track
+    };
+    tokio::select! {
+        () = bob.send_video() => unreachable!(),
+        track = received => track,
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_foreign_caller_gets_media_messages_and_keyframe_requests() {
     let hub = Hub::default();
@@ -243,23 +258,11 @@ async fn a_foreign_caller_gets_media_messages_and_keyframe_requests() {
     // Media, and a request for a keyframe each way.
     let ready = soon("feedback", alice.next_feedback()).await.unwrap();
     assert_eq!(ready, Feedback::MediaReady { peer: id("bob"), audio: vec![], video: vec![Codec::Vp8] });
-    let (sending, mut track) = tokio::join!(
-        async {
-            tokio::spawn({
-                let alice = alice.clone();
-                async move { send_video(&alice, "bob").await }
-            })
-        },
-        async {
-            tokio::select! {
-                () = bob.send_video() => unreachable!(),
-                mut track = video_track(&alice) => {
-                    video_numbers(&mut track, 20).await;
-                    track
-                }
-            }
-        }
-    );
+    let sending = {
+        let alice = alice.clone();
+        tokio::spawn(async move { send_video(&alice, "bob").await })
+    };
+    let mut track = track_from(&bob, &alice).await;
     bob.run("alice's track", |bob| !bob.tracks.is_empty()).await;
     let remote = bob.tracks[0].clone();
     let ssrc = soon("a packet", async {
@@ -306,13 +309,7 @@ async fn a_foreigner_can_be_called() {
     assert_eq!(message(&*channel).await, (true, b"plain".to_vec()));
     channel.send_text("answer").await.unwrap();
     assert_eq!(soon("receive", alice.recv_message()).await, Some((id("bob"), Message::Text("answer".into()))));
-    let mut track = tokio::select! {
-        () = bob.send_video() => unreachable!(),
-        mut track = video_track(&alice) => {
-            video_numbers(&mut track, 20).await;
-            track
-        }
-    };
+    let mut track = track_from(&bob, &alice).await;
     assert!(alice.peers()[0].metrics.connect_time > Duration::ZERO);
     alice.shutdown().await;
     soon("the track ends", async { while track.recv().await.is_some() {} }).await;

@@ -102,7 +102,10 @@ async fn a_sender_that_gives_up_leaves_no_half_message() {
         let sending = alice.send_message(&bob_id, big);
         let _ = tokio::time::timeout(Duration::from_millis(1), sending).await;
     }
-    let sender = tokio::spawn(async move { alice.send_message(&id("bob"), Message::Text("end".into())).await });
+    let sender = {
+        let alice = alice.clone();
+        tokio::spawn(async move { alice.send_message(&id("bob"), Message::Text("end".into())).await })
+    };
     loop {
         match soon("a message", bob.recv_message()).await.unwrap().1 {
             Message::Binary(bytes) => assert!(bytes == pattern(4 << 20), "{} bytes", bytes.len()),
@@ -153,6 +156,18 @@ async fn a_reliable_channel_carries_many_megabytes_a_second() {
     sender.await.unwrap();
     // Far below what it does on an idle machine: with the system's small socket buffers it would stall for seconds.
     assert!(rate > 2.0, "{rate:.1} MB/s");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_sent_arrives_before_the_farewell() {
+    for _ in 0..5 {
+        let (alice, bob) = pair(Some(DataChannelMode::Reliable)).await;
+        let last = Message::Binary(pattern(500_000));
+        soon("send", alice.send_message(&id("bob"), last.clone())).await.unwrap();
+        drop(alice);
+        let received = soon("receive", bob.recv_message()).await;
+        assert!(received == Some((id("alice"), last)), "the message was cut off");
+    }
 }
 
 #[tokio::test]

@@ -48,6 +48,8 @@ pub(super) const RESTART_PATIENCE: Duration = Duration::from_secs(5);
 const RESTART_INTERVAL: Duration = Duration::from_millis(1_500);
 /// How long a farewell may take to be acknowledged.
 const FAREWELL: Duration = Duration::from_millis(50);
+/// How long messages that were taken may take to arrive before that.
+const LAST_MESSAGES: Duration = Duration::from_millis(400);
 /// How long after the control channel the other channels may open.
 const SETTLING: Duration = Duration::from_millis(100);
 /// Pause before the next try after one that failed at once.
@@ -705,6 +707,10 @@ impl Actor {
             self.signal(SignalingMessage::Disconnect { reason, request_id });
             self.say_farewell(reason).await;
         }
+        if matches!(end, End::Peer(_)) {
+            // What the peer sent before its farewell may still be on its way through the reader.
+            let _ = tokio::time::timeout(LAST_MESSAGES, self.all_read()).await;
+        }
         if let Some(link) = self.link.take() {
             link.close().await;
         }
@@ -728,18 +734,51 @@ impl Actor {
         self.peer.state.send_replace(PeerState::Gone(gone));
     }
 
-    /// Tells the peer over the control channel, and waits a moment for it to arrive: closing would overtake it.
+    /// Waits until the channels of a peer of this library, which closes them before its farewell, are read to their end.
+    async fn all_read(&mut self) {
+        while self.link.as_ref().is_some_and(|l| l.is_remotemedia() && l.channels.iter().any(|c| c.read && c.open)) {
+            match self.notes.recv().await {
+                Some(Note::ChannelClosed(number)) => {
+                    if let Some(link) = &mut self.link {
+                        link.channels.retain(|c| c.number != number);
+                    }
+                }
+                Some(_) => {}
+                None => return,
+            }
+        }
+    }
+
+    /// Lets messages that were taken arrive, tells the peer over the control channel, and waits a moment for that to
+    /// arrive too: closing would overtake both.
     async fn say_farewell(&mut self, reason: DisconnectReason) {
+        let Some(link) = self.link.as_ref().filter(|l| l.connected) else { return };
+        let sending_on = link.sending_on;
+        let sending = link.channels.iter().find(|c| Some(c.number) == sending_on).map(|c| c.channel.clone());
+        if let Some(channel) = sending {
+            acknowledged(&*channel, LAST_MESSAGES).await;
+            // The end of the channel comes behind its last message, which tells the peer that it has them all.
+            if let Err(error) = channel.close().await {
+                tracing::debug!(peer = %self.peer.id, error = %super::brief(&error), "closing the message channel");
+            }
+        }
         self.tell(Control::Bye(reason)).await;
         let Some(link) = self.link.as_ref().filter(|l| l.control_open) else { return };
-        let Some(channel) = link.control.clone() else { return };
-        let acknowledged = async {
-            while channel.outstanding_bytes().await.is_ok_and(|bytes| bytes > 0) {
-                tokio::time::sleep(Duration::from_millis(2)).await;
-            }
-        };
-        let _ = tokio::time::timeout(FAREWELL, acknowledged).await;
+        if let Some(channel) = link.control.clone() {
+            acknowledged(&*channel, FAREWELL).await;
+        }
     }
+}
+
+/// Waits until a channel holds nothing any more, `limit` at most.
+async fn acknowledged(channel: &dyn DataChannel, limit: Duration) {
+    let empty = async {
+        while channel.outstanding_bytes().await.is_ok_and(|bytes| bytes > 0) {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    // Past the limit the peer does not read, or is gone.
+    let _ = tokio::time::timeout(limit, empty).await;
 }
 
 /// The mean of loss fractions, weighted by packets.
