@@ -34,10 +34,11 @@ mod dtls_test;
 #[cfg(test)]
 mod media_test;
 #[cfg(test)]
+mod mesh_test;
+#[cfg(test)]
 mod test_net;
 
 pub(crate) use events::WireEvent;
 pub(crate) use registry::build_registry;
-pub(crate) use runtime::{ConnectionRuntime, MeshRuntime, SocketBuffers};
+pub(crate) use runtime::{ConnectionRuntime, MeshRuntime};
 pub(crate) use shared::{WireConfig, WireShared};
-pub(crate) use stats::{ReceivedStream, SentStream, WireStats};

@@ -49,7 +49,13 @@ struct LossySocket {
     network: Arc<LossyNetwork>,
     /// Keeps the port taken.
     bound: std::net::UdpSocket,
-    inbox: Mutex<(VecDeque<(Vec<u8>, SocketAddr)>, Option<Waker>)>,
+    inbox: Mutex<Inbox>,
+}
+
+#[derive(Debug, Default)]
+struct Inbox {
+    datagrams: VecDeque<(Vec<u8>, SocketAddr)>,
+    waker: Option<Waker>,
 }
 
 impl LossyNetwork {
@@ -130,8 +136,8 @@ impl DatagramSocket for LossySocket {
                 tokio::time::sleep_until(arrival).await;
                 let Some(target) = target.and_then(|t| t.upgrade()) else { return };
                 let mut inbox = target.inbox.lock();
-                inbox.0.push_back((datagram, from));
-                if let Some(waker) = inbox.1.take() {
+                inbox.datagrams.push_back((datagram, from));
+                if let Some(waker) = inbox.waker.take() {
                     waker.wake();
                 }
             });
@@ -141,8 +147,8 @@ impl DatagramSocket for LossySocket {
 
     fn poll_recv(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<(usize, SocketAddr)>> {
         let mut inbox = self.inbox.lock();
-        let Some((datagram, from)) = inbox.0.pop_front() else {
-            inbox.1 = Some(cx.waker().clone());
+        let Some((datagram, from)) = inbox.datagrams.pop_front() else {
+            inbox.waker = Some(cx.waker().clone());
             return Poll::Pending;
         };
         let len = datagram.len().min(buffer.len());
@@ -205,7 +211,7 @@ impl Peer {
             .with_handler(Arc::new(Handler { gathered: gathered_tx, state: state_tx, tracks: tracks_tx }))
             .with_runtime(runtime.clone())
             .with_udp_addrs(vec!["127.0.0.1:0"]);
-        let connection = Arc::new(configure(builder).build().await.unwrap());
+        let connection = Arc::new(Box::pin(configure(builder).build()).await.unwrap());
         Self { connection, runtime, gathered, state, tracks: Some(tracks) }
     }
 
@@ -235,6 +241,7 @@ pub(crate) async fn negotiate(offerer: &mut Peer, answerer: &mut Peer) {
 
 /// Runs a future on a paused clock, on a thread of its own: the library's selects draw from a per-thread generator.
 pub(crate) fn in_virtual_time<T: Send + 'static>(future: impl Future<Output = T> + Send + 'static) -> T {
+    let future = async { tokio::time::timeout(Duration::from_secs(3_600), future).await.expect("an hour is enough") };
     std::thread::spawn(|| {
         tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap().block_on(future)
     })
