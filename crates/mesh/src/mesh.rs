@@ -134,9 +134,14 @@ impl Mesh {
         loop {
             let (connection, waiter) = self.shared.connection_to(peer)?;
             let mut state = connection.state.subscribe();
+            let ending = matches!(*state.borrow(), PeerState::Closing | PeerState::Gone(_));
             let settled = state.wait_for(|s| matches!(s, PeerState::Connected | PeerState::Gone(_))).await;
             let settled = settled.map(|s| s.clone()).unwrap_or(PeerState::Gone(Gone::Ended));
             drop(waiter);
+            if ending && !self.shared.cancel.is_cancelled() {
+                // That was the connection before this one.
+                continue;
+            }
             return match settled {
                 PeerState::Gone(Gone::Failed(report)) => {
                     let report = Box::new(ConnectionReport::clone(&report));
@@ -219,6 +224,10 @@ impl Mesh {
         let connection = connected.ok_or_else(|| MeshError::NotConnected(peer.clone()))?;
         match connection.media.push(Instant::now(), codec, packets, keyframe) {
             Pushed::Queued | Pushed::AwaitingKeyframe { ask: false } => Ok(()),
+            Pushed::Switched => {
+                connection.command(Command::UseCodec(codec));
+                Ok(())
+            }
             Pushed::AwaitingKeyframe { ask: true } => {
                 self.shared.feedback(Feedback::KeyframeRequested { peer: peer.clone() });
                 Ok(())

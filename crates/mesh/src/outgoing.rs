@@ -48,12 +48,16 @@ struct Stream {
     /// The frame whose packets are partly with the interceptors already.
     begun: Option<u64>,
     frames: u64,
+    /// What was sent last, at first what the interceptors expect.
+    codec: Codec,
 }
 
 /// Where an outgoing track's numbers start. Kept over renegotiation, so that they stay continuous.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct StreamIdentity {
     pub(crate) ssrc: u32,
+    /// Of its retransmissions.
+    pub(crate) repair_ssrc: u32,
     sequence: u16,
     timestamp_offset: u32,
 }
@@ -71,6 +75,8 @@ struct Waiting {
 pub(crate) enum Pushed {
     /// It waits for its turn.
     Queued,
+    /// The same, and it is of another codec than what came before.
+    Switched,
     /// It needs a keyframe before it, or had to be given up. `ask` once per gap.
     AwaitingKeyframe { ask: bool },
     /// The peer does not take this codec but these.
@@ -80,19 +86,26 @@ pub(crate) enum Pushed {
 impl StreamIdentity {
     pub(crate) fn random() -> Self {
         // The sequence starts in the lower half, so that an early loss cannot be mistaken for a wrap (RFC 3711).
-        Self { ssrc: rand::random(), sequence: rand::random::<u16>() >> 1, timestamp_offset: rand::random() }
+        let sequence = rand::random::<u16>() >> 1;
+        Self { ssrc: rand::random(), repair_ssrc: rand::random(), sequence, timestamp_offset: rand::random() }
     }
 }
 
 impl MediaQueue {
     /// Sets which codecs can be sent from now on; an empty list stops that kind.
-    pub(crate) fn set_stream(&self, kind: MediaKind, id: StreamIdentity, payload_types: Vec<(Codec, u8)>) {
+    pub(crate) fn set_stream(
+        &self,
+        kind: MediaKind,
+        id: StreamIdentity,
+        codec: Codec,
+        payload_types: Vec<(Codec, u8)>,
+    ) {
         let mut state = self.state.lock();
         let slot = state.slot(kind);
         match slot {
             _ if payload_types.is_empty() => *slot = None,
             Some(stream) if stream.id.ssrc == id.ssrc => stream.payload_types = payload_types,
-            _ => *slot = Some(Stream { id, payload_types, waiting: VecDeque::new(), begun: None, frames: 0 }),
+            _ => *slot = Some(Stream { id, payload_types, codec, waiting: VecDeque::new(), begun: None, frames: 0 }),
         }
     }
 
@@ -143,13 +156,14 @@ impl MediaQueue {
                 *awaiting_keyframe = false;
             }
         }
+        let switched = std::mem::replace(&mut stream.codec, codec) != codec;
         stream.frames += 1;
         let frame = stream.frames;
         let waiting = packets.iter().map(|p| Waiting { frame, since: now, payload_type, packet: p.clone() });
         stream.waiting.extend(waiting);
         drop(guard);
         self.filled.notify_one();
-        Pushed::Queued
+        if switched { Pushed::Switched } else { Pushed::Queued }
     }
 
     /// The next packet with its header; audio first.
@@ -269,8 +283,9 @@ mod tests {
 
     fn queue() -> MediaQueue {
         let queue = MediaQueue::default();
-        queue.set_stream(MediaKind::Audio, StreamIdentity::random(), vec![(Codec::Opus, 111)]);
-        queue.set_stream(MediaKind::Video, StreamIdentity::random(), vec![(Codec::Vp8, 96), (Codec::H264, 102)]);
+        queue.set_stream(MediaKind::Audio, StreamIdentity::random(), Codec::Opus, vec![(Codec::Opus, 111)]);
+        let video = vec![(Codec::Vp8, 96), (Codec::H264, 102)];
+        queue.set_stream(MediaKind::Video, StreamIdentity::random(), Codec::Vp8, video);
         queue
     }
 
@@ -293,6 +308,16 @@ mod tests {
     fn a_codec_that_was_not_negotiated_is_refused_with_those_that_were() {
         let pushed = queue().push(Instant::now(), Codec::Vp9, &packets(1), true);
         assert_eq!(pushed, Pushed::NotNegotiated(vec![Codec::Vp8, Codec::H264]));
+    }
+
+    #[test]
+    fn a_switch_of_codec_is_told_once() {
+        let (queue, now) = (queue(), Instant::now());
+        assert_eq!(queue.push(now, Codec::Vp8, &packets(1), true), Pushed::Queued);
+        assert_eq!(queue.push(now, Codec::H264, &packets(1), true), Pushed::Switched);
+        assert_eq!(queue.push(now, Codec::H264, &packets(1), false), Pushed::Queued);
+        let types: Vec<_> = std::iter::from_fn(|| queue.take()).map(|(_, p)| p.header.payload_type).collect();
+        assert_eq!(types, [96, 102, 102]);
     }
 
     #[test]

@@ -218,6 +218,7 @@ impl Actor {
                     return Err(End::Unwanted);
                 }
             }
+            Command::UseCodec(codec) => self.use_codec(codec).await,
             Command::RestartIce => return self.restart_ice().await,
             Command::BoundsChanged => {
                 let bounds = *self.shared.bitrate.lock();

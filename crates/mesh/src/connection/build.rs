@@ -66,7 +66,7 @@ pub(super) async fn peer_connection(
         username: s.username.clone().unwrap_or_default(),
         credential: s.credential.clone().unwrap_or_default(),
     });
-    let connection = PeerConnectionBuilder::new()
+    let building = PeerConnectionBuilder::new()
         .with_configuration(RTCConfigurationBuilder::new().with_ice_servers(servers.collect()).build())
         .with_media_engine(engine)
         .with_interceptor_registry(registry)
@@ -75,9 +75,9 @@ pub(super) async fn peer_connection(
         .with_runtime(runtime)
         .with_data_channel_send_buffer_limit(SEND_BUFFER)
         .with_udp_addrs(bind_addresses(config))
-        .build()
-        .await?;
-    Ok(Arc::new(connection))
+        .build();
+    // Boxed: tens of kilobytes until it is built.
+    Ok(Arc::new(Box::pin(building).await?))
 }
 
 fn settings(config: &MeshConfig) -> SettingEngine {

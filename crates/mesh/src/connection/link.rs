@@ -4,7 +4,7 @@ use remotemedia_media::{Codec, MediaKind};
 use rtc::{
     data_channel::RTCDataChannelInit,
     media_stream::MediaStreamTrack,
-    rtp_transceiver::rtp_sender::{RTCRtpCodingParameters, RTCRtpEncodingParameters},
+    rtp_transceiver::rtp_sender::{RTCRtpCodingParameters, RTCRtpEncodingParameters, RTCRtpRtxParameters},
 };
 use tokio::task::AbortHandle;
 use webrtc::{
@@ -57,6 +57,7 @@ pub(super) struct Link {
 /// A track of ours.
 pub(super) struct OutTrack {
     pub(super) identity: StreamIdentity,
+    id: String,
     /// The codec that the interceptors know it by: retransmissions work for this one.
     pub(super) bound: Codec,
     pub(super) track: Arc<TrackLocalStaticRTP>,
@@ -125,13 +126,13 @@ impl Link {
         for kind in [MediaKind::Audio, MediaKind::Video] {
             let codecs = configured(config, kind);
             let Some(&first) = codecs.first() else { continue };
-            let identity = StreamIdentity::random();
-            let track = local_track(identity.ssrc, first);
+            let (identity, id) = (StreamIdentity::random(), random_id());
+            let track = local_track(identity, &id, first);
             let transceiver = self.pc.add_transceiver_from_track(track.clone(), None).await?;
             // A sender offers only the codec of its track unless told otherwise.
             transceiver.set_codec_preferences(preferences(&codecs)).await?;
             let sender = transceiver.sender().await?.ok_or(Error::ErrRTPSenderNotExisted)?;
-            *self.out_track(kind) = Some(OutTrack { identity, bound: first, track, sender });
+            *self.out_track(kind) = Some(OutTrack { identity, id, bound: first, track, sender });
         }
         self.control = Some(self.pc.create_data_channel(CONTROL_LABEL, None).await?);
         let options = match config.data_channel {
@@ -146,11 +147,23 @@ impl Link {
 
     /// Adds a track of ours to a section that the peer offered, once it is known which codec it takes.
     pub(super) async fn add_track(&mut self, kind: MediaKind, codec: Codec) -> Result<(), Error> {
-        // The numbers of a track that had to be replaced go on.
-        let identity = self.out_track(kind).as_ref().map_or_else(StreamIdentity::random, |t| t.identity);
-        let track = local_track(identity.ssrc, codec);
+        let (identity, id) = (StreamIdentity::random(), random_id());
+        let track = local_track(identity, &id, codec);
         let sender = self.pc.add_track(track.clone()).await?;
-        *self.out_track(kind) = Some(OutTrack { identity, bound: codec, track, sender });
+        *self.out_track(kind) = Some(OutTrack { identity, id, bound: codec, track, sender });
+        Ok(())
+    }
+
+    /// Makes the interceptors know a track by another codec: retransmissions are of that one then. For the peer it stays
+    /// the same track, with the same numbers.
+    ///
+    /// The stack's own way to replace a track leaves nothing sent at all, so the track is removed and added again.
+    pub(super) async fn rebind(&mut self, codec: Codec) -> Result<(), Error> {
+        let Some(OutTrack { identity, id, sender, .. }) = self.out_track(codec.kind()).take() else { return Ok(()) };
+        self.pc.remove_track(&sender).await?;
+        let track = local_track(identity, &id, codec);
+        let sender = self.pc.add_track(track.clone()).await?;
+        *self.out_track(codec.kind()) = Some(OutTrack { identity, id, bound: codec, track, sender });
         Ok(())
     }
 
@@ -166,16 +179,19 @@ impl Link {
     }
 }
 
-fn local_track(ssrc: u32, codec: Codec) -> Arc<TrackLocalStaticRTP> {
+/// Feedback is routed by track id: it must not be the same as one of the peer's.
+fn local_track(identity: StreamIdentity, id: &str, codec: Codec) -> Arc<TrackLocalStaticRTP> {
     let coding = RTCRtpEncodingParameters {
-        rtp_coding_parameters: RTCRtpCodingParameters { ssrc: Some(ssrc), ..Default::default() },
+        rtp_coding_parameters: RTCRtpCodingParameters {
+            ssrc: Some(identity.ssrc),
+            rtx: Some(RTCRtpRtxParameters { ssrc: identity.repair_ssrc }),
+            ..Default::default()
+        },
         active: true,
         codec: rtc_codec(codec),
         ..Default::default()
     };
-    // Feedback is routed by track id: ours must not be the same as one of the peer's.
-    let (stream, id) = ("remotemedia".to_owned(), random_id());
-    let kind = codec.kind();
-    let track = MediaStreamTrack::new(stream, id, kind.to_string(), codec_kind(kind), vec![coding]);
+    let (stream, kind) = ("remotemedia".to_owned(), codec.kind());
+    let track = MediaStreamTrack::new(stream, id.to_owned(), kind.to_string(), codec_kind(kind), vec![coding]);
     Arc::new(TrackLocalStaticRTP::new(track))
 }

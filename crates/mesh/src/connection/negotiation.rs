@@ -28,7 +28,7 @@ impl Actor {
     pub(super) async fn offer_afresh(&mut self) -> Result<(), End> {
         let request_id = random_id();
         let built = async {
-            let mut link = self.new_link(true, request_id).await?;
+            let mut link = Box::pin(self.new_link(true, request_id)).await?;
             let messages = link.add_own_media(&self.shared.config).await?;
             self.adopt_own_channels(&mut link, messages);
             Ok(link)
@@ -46,7 +46,7 @@ impl Actor {
         let request_id = link.own_request_id.get_or_insert_with(random_id).clone();
         let pc = link.pc.clone();
         let made = async {
-            let options = RTCOfferOptions { ice_restart, ..Default::default() };
+            let options = RTCOfferOptions { ice_restart };
             let offer = pc.create_offer(Some(options)).await?;
             let text = offer.sdp.clone();
             pc.set_local_description(offer).await?;
@@ -202,7 +202,8 @@ impl Actor {
                 .into_iter()
                 .filter(|(codec, pt)| known.contains(codec) && negotiated.iter().any(|n| n.payload_type == *pt))
                 .collect();
-            self.peer.media.set_stream(kind, identity, usable.clone());
+            let expected = usable.first().map_or(bound, |(codec, _)| *codec);
+            self.peer.media.set_stream(kind, identity, expected, usable.clone());
             let Some(link) = &mut self.link else { return Ok(()) };
             let rebound = match usable.first() {
                 // A section that the peer turned down must not keep a sender: no later description could be made.
@@ -211,14 +212,9 @@ impl Actor {
                     *link.out_track(kind) = None;
                     removed
                 }
-                // The interceptors know the track by a codec that the peer does not take: they must learn the other.
-                Some((first, _)) if !usable.iter().any(|(codec, _)| *codec == bound) => {
-                    let first = *first;
-                    match link.pc.remove_track(&sender).await {
-                        Ok(()) => link.add_track(kind, first).await,
-                        Err(error) => Err(error),
-                    }
-                }
+                // The interceptors know the track by a codec that will not be sent.
+                Some(_) if !link.connected && expected != bound => link.rebind(expected).await,
+                Some(_) if !usable.iter().any(|(codec, _)| *codec == bound) => link.rebind(expected).await,
                 _ => Ok(()),
             };
             if let Err(error) = rebound {
@@ -226,6 +222,19 @@ impl Actor {
             }
         }
         Ok(())
+    }
+
+    /// Media is sent in another codec than before.
+    pub(super) async fn use_codec(&mut self, codec: Codec) {
+        let Some(link) = self.link.as_mut().filter(|l| l.connected) else { return };
+        if link.out_track(codec.kind()).as_ref().is_none_or(|t| t.bound == codec) {
+            return;
+        }
+        if let Err(error) = link.rebind(codec).await {
+            tracing::debug!(peer = %self.peer.id, %codec, error = %super::brief(&error), "changing the codec");
+        }
+        self.publish_media();
+        self.negotiate_soon();
     }
 
     /// Tells the engine what can be sent, and lets the pump send it.
@@ -322,7 +331,8 @@ impl Actor {
         let bounds = *self.shared.bitrate.lock();
         let wire = WireShared::new(&WireConfig { min: bounds.min, start: bounds.start, max: bounds.max });
         let events = (self.events_sender.clone(), self.events_lost.clone());
-        let pc = build::peer_connection(&self.shared.config, self.epoch, runtime.clone(), &wire, events).await?;
+        let built = build::peer_connection(&self.shared.config, self.epoch, runtime.clone(), &wire, events);
+        let pc = Box::pin(built).await?;
         let link = Link::new(self.epoch, pc, (runtime, wire.clone()), offerer, request_id);
         let (shared, peer) = (self.shared.clone(), self.peer.clone());
         self.shared.tasks.spawn(feedback::listen(wire, link.routes.clone(), shared, peer));

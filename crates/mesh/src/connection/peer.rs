@@ -4,7 +4,7 @@ use std::sync::{
 };
 
 use parking_lot::Mutex;
-use remotemedia_media::{MediaKind, PeerId};
+use remotemedia_media::{Codec, MediaKind, PeerId};
 use tokio::sync::{mpsc, watch};
 
 use super::{candidates::EarlyCandidates, channels::MessagePath};
@@ -42,6 +42,8 @@ pub(crate) enum Command {
     Disconnect(DisconnectReason),
     /// Nobody waits for the connection any more.
     Unwanted,
+    /// Media is sent in another codec than before.
+    UseCodec(Codec),
     /// Look for a new path.
     RestartIce,
     /// The bounds of the bandwidth estimate changed.

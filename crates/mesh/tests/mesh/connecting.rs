@@ -1,12 +1,14 @@
 //! How connections come to be: from both sides at once, shared, given up, refused.
 
-mod common;
-
 use std::time::Duration;
 
-use common::{Hub, config, connected, event, id, mesh, mesh_with, soon};
 use remotemedia_media::Codec;
 use remotemedia_mesh::{ConnectionStage, MeshError, MeshEvent, Message, SignalingError};
+
+use crate::{
+    hub::{Hub, config, connected, event, id, mesh, soon},
+    mesh_with,
+};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn both_sides_calling_at_once_get_one_connection() {

@@ -1,14 +1,13 @@
 //! Two meshes over an in-memory signaling server: media and messages both ways.
 
-mod common;
-
 use std::time::Duration;
 
 use bytes::Bytes;
-use common::{Hub, connected, id, mesh, soon};
 use remotemedia_media::{Codec, MediaKind, RtpTimestamp};
 use remotemedia_mesh::{Feedback, Mesh, MeshError, Message, TrackItem};
 use remotemedia_rtp::OutgoingPacket;
+
+use crate::hub::{Hub, connected, id, mesh, soon};
 
 /// Sends packets whose payload is their number until `stop`.
 async fn send_numbered(mesh: &Mesh, to: &str, codec: Codec, ticks: u32) {

@@ -1,14 +1,16 @@
 //! Which codecs two meshes agree on, and that media flows in each.
 
-mod common;
-
 use std::time::Duration;
 
 use bytes::Bytes;
-use common::{Hub, config, connected, id, mesh_with, soon};
 use remotemedia_media::{Codec, RtpTimestamp};
 use remotemedia_mesh::{Feedback, Mesh, MeshError, TrackItem};
 use remotemedia_rtp::OutgoingPacket;
+
+use crate::{
+    hub::{Hub, config, connected, id, soon},
+    mesh_with,
+};
 
 async fn pair(alice: &[Codec], bob: &[Codec]) -> (Mesh, Mesh) {
     let hub = Hub::default();
@@ -68,6 +70,49 @@ async fn every_codec_that_both_have_can_be_sent() {
         arrives(&bob, &alice, "alice", codec).await;
         alice.shutdown().await;
         bob.shutdown().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_codec_can_be_changed_while_video_flows() {
+    let all = [Codec::Vp8, Codec::Vp9, Codec::H264];
+    let (alice, bob) = pair(&all, &all).await;
+    let mut track = None;
+    for codec in [Codec::Vp8, Codec::H264, Codec::Vp9, Codec::Vp8] {
+        let sending = async {
+            for number in 0u32.. {
+                let timestamp = RtpTimestamp(number * 3_000);
+                let packet = OutgoingPacket { timestamp, marker: true, payload: Bytes::from_static(b"frame") };
+                alice.send_media(&id("bob"), codec, &[packet], true).unwrap();
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let receiving = async {
+            let track = match &mut track {
+                Some(track) => track,
+                None => track.insert(bob.next_track().await.unwrap()),
+            };
+            // Half a second of it: past the negotiation that the change leads to.
+            let mut last = None;
+            let mut packets = 0;
+            while packets < 100 {
+                match track.recv().await.expect("the same track goes on") {
+                    TrackItem::Packet { codec: came, packet } if came == codec => {
+                        assert!(last.is_none_or(|l| packet.sequence > l), "numbers go on");
+                        last = Some(packet.sequence);
+                        packets += 1;
+                    }
+                    _ => {}
+                }
+            }
+        };
+        soon("video", async {
+            tokio::select! {
+                () = sending => unreachable!(),
+                () = receiving => {}
+            }
+        })
+        .await;
     }
 }
 

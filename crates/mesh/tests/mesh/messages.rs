@@ -1,7 +1,5 @@
 //! Messages between two meshes: any size, in order, nothing lost, bounded memory.
 
-mod common;
-
 use std::{
     sync::Arc,
     sync::atomic::{AtomicUsize, Ordering::SeqCst},
@@ -9,8 +7,12 @@ use std::{
 };
 
 use bytes::Bytes;
-use common::{Hub, config, connected, id, mesh, mesh_with, soon};
 use remotemedia_mesh::{DataChannelMode, MAX_MESSAGE_SIZE, Mesh, MeshError, Message};
+
+use crate::{
+    hub::{Hub, config, connected, id, mesh, soon},
+    mesh_with,
+};
 
 async fn pair(mode: Option<DataChannelMode>) -> (Mesh, Mesh) {
     let hub = Hub::default();

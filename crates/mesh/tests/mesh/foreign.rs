@@ -1,12 +1,9 @@
 //! Peers that are not of this library: a bare peer connection of the WebRTC stack, calling and called.
 
-mod common;
-
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
-use common::{Hub, Member, config, event, id, mesh, mesh_with, send_video, soon, video_numbers, video_track};
 use remotemedia_media::Codec;
 use remotemedia_mesh::{
     Feedback, IceCandidate, IncomingTrack, Mesh, MeshError, MeshEvent, Message, Signaler, SignalingEvent,
@@ -29,6 +26,12 @@ use webrtc::{
         MediaEngine, PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler, RTCIceCandidateInit,
         RTCPeerConnectionIceEvent, RTCSessionDescription, Registry, register_default_interceptors,
     },
+};
+
+use crate::{
+    hub::{Hub, Member, config, event, id, mesh, soon},
+    mesh_with,
+    video::{send_video, video_numbers, video_track},
 };
 
 const SSRC: u32 = 0x1234_5678;
@@ -114,7 +117,7 @@ impl Foreigner {
     /// Handles signaling and events until `done` says so.
     async fn run(&mut self, what: &str, done: impl Fn(&Self) -> bool) {
         let mut early = Vec::new();
-        let deadline = tokio::time::Instant::now() + common::PATIENCE;
+        let deadline = tokio::time::Instant::now() + crate::hub::PATIENCE;
         while !done(self) {
             let member = self.member.clone();
             tokio::select! {

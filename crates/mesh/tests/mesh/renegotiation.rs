@@ -1,11 +1,14 @@
 //! Changes to a connection that stands: ICE restarts, from one side, from both at once, after an outage.
 
-mod common;
-
 use std::time::Duration;
 
-use common::{Cable, Hub, config, connected, event, id, mesh, mesh_on, send_video, soon, video_numbers, video_track};
 use remotemedia_mesh::{MeshEvent, Message};
+
+use crate::{
+    hub::{Hub, config, connected, event, id, mesh, soon},
+    network::{Cable, mesh_on},
+    video::{send_video, video_numbers, video_track},
+};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn media_flows_on_through_ice_restarts_of_either_side() {
@@ -66,7 +69,7 @@ async fn an_outage_is_survived_by_an_ice_restart() {
     config_of_bob.ice_timeout = Duration::from_secs(9);
     let mut config_of_alice = config("alice");
     config_of_alice.ice_timeout = Duration::from_secs(9);
-    let alice = common::mesh_with(&hub, config_of_alice).await;
+    let alice = crate::mesh_with(&hub, config_of_alice).await;
     let bob = mesh_on(&hub, config_of_bob, &cable).await;
     let mut events = alice.events();
     soon("connect", alice.connect(&id("bob"))).await.unwrap();

@@ -1,0 +1,25 @@
+//! Meshes on loopback sockets, with signaling in memory.
+
+mod hub;
+mod network;
+mod video;
+
+mod a_call;
+mod codecs;
+mod connecting;
+mod ending;
+mod foreign;
+mod messages;
+mod renegotiation;
+
+use std::sync::Arc;
+
+use remotemedia_mesh::{Mesh, MeshConfig};
+
+/// A started mesh.
+async fn mesh_with(hub: &hub::Hub, config: MeshConfig) -> Mesh {
+    let member: Arc<hub::Member> = hub.join(&config.local_id);
+    let mesh = Mesh::new(config, member).expect("a valid configuration");
+    mesh.start().await;
+    mesh
+}
