@@ -1,4 +1,11 @@
 //! A mesh of WebRTC peer connections that carries encoded frames and messages.
+//!
+//! [`Mesh`] is the handle: it connects to the peers of a room through a [`Signaler`] of the application's, sends and
+//! receives encoded media as RTP payloads and messages of any size, and tells what happens as [`MeshEvent`]s.
+//! [`Feedback`] is for whoever encodes: what each peer takes, how much, and when it needs a keyframe.
+//!
+//! Everything runs on tokio's clock, so that a paused clock drives a mesh, together with sockets of an emulated
+//! [`Network`].
 #![forbid(unsafe_code)]
 
 mod config;
@@ -28,3 +35,7 @@ pub use network::{DatagramSocket, Network};
 pub use report::{ConnectionReport, ConnectionStage};
 pub use signaler::{DisconnectReason, IceCandidate, Signaler, SignalingError, SignalingEvent, SignalingMessage};
 pub use status::{PeerMetrics, PeerStatus};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeExamples;

@@ -97,3 +97,32 @@ async fn media_outlives_signaling() {
     alice.shutdown().await;
     assert_eq!(disconnected(&mut events).await, DisconnectReason::UserRequested);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_silent_peer_is_given_up_without_any_hint() {
+    let (hub, cable) = (Hub::default(), Cable::default());
+    let mut config_of_alice = config("alice");
+    config_of_alice.ice_timeout = Duration::from_secs(3);
+    let alice = crate::mesh_with(&hub, config_of_alice).await;
+    let bob = mesh_on(&hub, config("bob"), &cable).await;
+    let mut events = alice.events();
+    soon("connect", alice.connect(&id("bob"))).await.unwrap();
+    connected(&alice, &bob).await;
+    let begin = Instant::now();
+    cable.cut();
+    event(&mut events, |e| matches!(e, MeshEvent::PeerReconnecting { .. })).await;
+    assert_eq!(disconnected(&mut events).await, DisconnectReason::NetworkError);
+    println!("given up after {:?}", begin.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_peer_that_leaves_the_room_on_purpose_is_gone() {
+    let hub = Hub::default();
+    let (alice, bob) = (mesh(&hub, "alice").await, mesh(&hub, "bob").await);
+    let mut events = alice.events();
+    soon("connect", alice.connect(&id("bob"))).await.unwrap();
+    connected(&alice, &bob).await;
+    hub.leave("bob", true);
+    assert_eq!(disconnected(&mut events).await, DisconnectReason::UserRequested);
+    assert!(alice.available_peers().is_empty());
+}

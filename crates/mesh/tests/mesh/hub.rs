@@ -1,5 +1,4 @@
 //! An in-memory signaling server, and meshes on loopback sockets.
-#![allow(clippy::unwrap_used)]
 
 use std::{
     collections::HashMap,

@@ -1,4 +1,5 @@
 //! Meshes on loopback sockets, with signaling in memory.
+#![allow(clippy::unwrap_used)]
 
 mod hub;
 mod network;
@@ -8,6 +9,7 @@ mod a_call;
 mod codecs;
 mod connecting;
 mod ending;
+mod figures;
 mod foreign;
 mod messages;
 mod renegotiation;

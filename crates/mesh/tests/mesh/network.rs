@@ -1,5 +1,4 @@
 //! Ways to lose the network or signaling.
-#![allow(clippy::unwrap_used)]
 
 use std::{
     io,

@@ -1,5 +1,4 @@
 //! Video that counts its packets.
-#![allow(clippy::unwrap_used)]
 
 use std::time::Duration;
 
