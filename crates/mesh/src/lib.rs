@@ -3,6 +3,7 @@
 
 mod network;
 mod signaler;
+mod wire;
 
 pub use network::{DatagramSocket, Network};
 pub use signaler::{DisconnectReason, IceCandidate, Signaler, SignalingError, SignalingEvent, SignalingMessage};
