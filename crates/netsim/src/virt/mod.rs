@@ -9,6 +9,7 @@
 mod host;
 mod router;
 mod run;
+mod signaling;
 mod socket;
 
 use std::{
@@ -30,6 +31,7 @@ pub use self::{
     host::{Gateway, Host},
     router::NetworkStats,
     run::{SEED_VARIABLE, run_virtual, seeds},
+    signaling::{VirtualSignaler, VirtualSignaling},
     socket::{INBOX_BYTES, VirtualSocket},
 };
 use crate::{link::LinkConfig, nat::NatConfig};
