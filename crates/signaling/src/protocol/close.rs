@@ -1,0 +1,31 @@
+/// WebSocket close codes that the server uses (RFC 6455 section 7.4.1, and 4001 of this protocol).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum CloseCode {
+    /// The server shuts down, or the peer answered no ping.
+    GoingAway,
+    /// A binary frame arrived; this protocol is text.
+    Unsupported,
+    /// An operator removed the peer.
+    Policy,
+    /// A message was over [`MAX_MESSAGE_BYTES`](super::MAX_MESSAGE_BYTES).
+    TooBig,
+    /// The peer reads too slowly, or the server has no room for another socket: come back later.
+    TryAgainLater,
+    /// Another socket took the registration over with the session key.
+    TakenOver,
+}
+
+impl CloseCode {
+    /// The number on the wire.
+    pub const fn code(self) -> u16 {
+        match self {
+            Self::GoingAway => 1001,
+            Self::Unsupported => 1003,
+            Self::Policy => 1008,
+            Self::TooBig => 1009,
+            Self::TryAgainLater => 1013,
+            Self::TakenOver => 4001,
+        }
+    }
+}
