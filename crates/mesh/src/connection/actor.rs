@@ -173,6 +173,7 @@ impl Actor {
             let timer = self.next_timer();
             let cancel = self.shared.cancel.clone();
             tokio::select! {
+                biased;
                 () = cancel.cancelled() => return Err(End::Local(DisconnectReason::UserRequested)),
                 command = self.commands.recv() => match command {
                     Some(command) => self.on_command(command).await?,

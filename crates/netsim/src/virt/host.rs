@@ -26,7 +26,7 @@ impl Host {
     ///
     /// `AddrInUse` if there is one.
     pub fn socket(&self, port: u16) -> io::Result<VirtualSocket> {
-        VirtualSocket::open(self.network.clone(), self.address, Some(port))
+        VirtualSocket::open(self.network.clone(), (self.address, port).into())
     }
 
     /// Changes its link towards the others, from now on.

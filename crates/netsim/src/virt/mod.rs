@@ -114,11 +114,10 @@ impl VirtualNetwork {
 }
 
 impl Network for VirtualNetwork {
-    /// Takes the host whose address `socket` is bound to. The port is the host's next free one from 20,000 on, for the one
-    /// that the system chose is not repeatable; a test that wants a certain port uses [`Host::socket`].
+    /// Takes the place of `socket` at the host whose address it is bound to, and at its port. The real one stays bound and
+    /// silent.
     fn wrap(&self, socket: std::net::UdpSocket) -> io::Result<Arc<dyn DatagramSocket>> {
-        let ip = socket.local_addr()?.ip();
-        Ok(Arc::new(VirtualSocket::open(self.clone(), ip, None)?))
+        Ok(Arc::new(VirtualSocket::in_place_of(socket, self.clone())?))
     }
 }
 

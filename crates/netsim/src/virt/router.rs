@@ -15,9 +15,6 @@ use crate::{
     nat::{Nat, NatConfig},
 };
 
-/// The first port that a host hands out by itself.
-const FIRST_PORT: u16 = 20_000;
-
 /// What a network did so far, links apart.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct NetworkStats {
@@ -31,8 +28,8 @@ pub struct NetworkStats {
     pub inbox_full: u64,
     /// Datagrams that an address translator refused.
     pub refused_by_nat: u64,
-    /// A digest of when, whence and whither every datagram was delivered: equal in two runs that went alike. Contents are
-    /// left out, for keys and signatures are not seeded.
+    /// A digest of when, from which address and to which socket every datagram was delivered: equal in two runs that went
+    /// alike. Contents and the ports that the system chose are left out, for they are not seeded.
     pub digest: u64,
 }
 
@@ -52,7 +49,8 @@ pub(super) struct Router {
     hosts: Vec<HostState>,
     by_address: BTreeMap<IpAddr, usize>,
     nats: BTreeMap<IpAddr, Nat>,
-    sockets: BTreeMap<SocketAddr, Arc<Inbox>>,
+    sockets: BTreeMap<SocketAddr, Socket>,
+    opened: u64,
     stats: NetworkStats,
     wakers: Vec<Waker>,
     /// What the driver sleeps until; `None`: it sleeps until told.
@@ -60,9 +58,15 @@ pub(super) struct Router {
 }
 
 #[derive(Debug)]
+struct Socket {
+    /// Counts the network's sockets.
+    number: u64,
+    inbox: Arc<Inbox>,
+}
+
+#[derive(Debug)]
 struct HostState {
     behind: Option<IpAddr>,
-    next_port: u16,
     up: Link<Datagram>,
     down: Link<Datagram>,
 }
@@ -83,6 +87,7 @@ impl Router {
             by_address: BTreeMap::new(),
             nats: BTreeMap::new(),
             sockets: BTreeMap::new(),
+            opened: 0,
             stats: NetworkStats::default(),
             wakers: Vec::new(),
             armed: None,
@@ -94,7 +99,7 @@ impl Router {
         let up = Link::new(up, self.stream());
         let down = Link::new(down, self.stream());
         self.by_address.insert(address, self.hosts.len());
-        self.hosts.push(HostState { behind, next_port: FIRST_PORT, up, down });
+        self.hosts.push(HostState { behind, up, down });
         address
     }
 
@@ -117,28 +122,20 @@ impl Router {
         })
     }
 
-    /// Registers a socket of a host, at its next free port or at `port`.
-    pub(super) fn open(&mut self, ip: IpAddr, port: Option<u16>, inbox: Arc<Inbox>) -> io::Result<SocketAddr> {
-        let Some(host) = self.by_address.get(&ip).and_then(|index| self.hosts.get_mut(*index)) else {
+    /// Registers a socket of a host.
+    pub(super) fn open(&mut self, address: SocketAddr, inbox: Arc<Inbox>) -> io::Result<()> {
+        let ip = address.ip();
+        if !self.by_address.contains_key(&ip) {
             let advice = format!("{ip} is no host of the virtual network: bind to the address of one that was added");
             return Err(io::Error::new(io::ErrorKind::AddrNotAvailable, advice));
-        };
-        let port = port.unwrap_or_else(|| {
-            while self.sockets.contains_key(&SocketAddr::new(ip, host.next_port)) {
-                host.next_port = host.next_port.checked_add(1).unwrap_or(FIRST_PORT);
-            }
-            let port = host.next_port;
-            // A port is not used again soon, or packets for a closed socket would reach its successor.
-            host.next_port = port.checked_add(1).unwrap_or(FIRST_PORT);
-            port
-        });
-        let address = SocketAddr::new(ip, port);
+        }
         if self.sockets.contains_key(&address) {
             let advice = format!("{address} has a socket already: choose another port");
             return Err(io::Error::new(io::ErrorKind::AddrInUse, advice));
         }
-        self.sockets.insert(address, inbox);
-        Ok(address)
+        self.opened += 1;
+        self.sockets.insert(address, Socket { number: self.opened, inbox });
+        Ok(())
     }
 
     pub(super) fn close(&mut self, address: SocketAddr) {
@@ -239,9 +236,9 @@ impl Router {
     }
 
     fn deliver(&mut self, at: Duration, datagram: Datagram) {
-        let Some(inbox) = self.sockets.get(&datagram.to) else { return self.stats.no_socket += 1 };
-        let digest = [at.as_nanos() as u64, mark(datagram.from), mark(datagram.to)];
-        match inbox.push(datagram) {
+        let Some(socket) = self.sockets.get(&datagram.to) else { return self.stats.no_socket += 1 };
+        let digest = [at.as_nanos() as u64, mark(datagram.from.ip()), socket.number];
+        match socket.inbox.push(datagram) {
             Ok(waker) => {
                 self.wakers.extend(waker);
                 self.stats.delivered += 1;
@@ -264,12 +261,11 @@ fn numbered(net: u8, index: usize) -> IpAddr {
     IpAddr::V4(Ipv4Addr::new(127, net, high, low))
 }
 
-fn mark(address: SocketAddr) -> u64 {
-    let ip = match address.ip() {
+fn mark(ip: IpAddr) -> u64 {
+    match ip {
         IpAddr::V4(ip) => u64::from(ip.to_bits()),
         IpAddr::V6(ip) => ip.to_bits() as u64,
-    };
-    ip << 16 | u64::from(address.port())
+    }
 }
 
 /// SplitMix64's finaliser (Steele, Lea, Flood 2014) over a running value: neighbouring seeds give unrelated streams.

@@ -2,7 +2,7 @@ use std::{
     collections::VecDeque,
     future::poll_fn,
     io,
-    net::{IpAddr, SocketAddr},
+    net::{SocketAddr, UdpSocket},
     sync::Arc,
     task::{Context, Poll, Waker},
 };
@@ -30,13 +30,22 @@ pub struct VirtualSocket {
     network: VirtualNetwork,
     address: SocketAddr,
     inbox: Arc<Inbox>,
+    /// Held, but not used, so that the system gives its port to no one else.
+    _real: Option<UdpSocket>,
 }
 
 impl VirtualSocket {
-    pub(super) fn open(network: VirtualNetwork, ip: IpAddr, port: Option<u16>) -> io::Result<Self> {
+    pub(super) fn open(network: VirtualNetwork, address: SocketAddr) -> io::Result<Self> {
         let inbox = Arc::<Inbox>::default();
-        let address = network.with_router(|router, _| router.open(ip, port, inbox.clone()))?;
-        Ok(Self { network, address, inbox })
+        network.with_router(|router, _| router.open(address, inbox.clone()))?;
+        Ok(Self { network, address, inbox, _real: None })
+    }
+
+    pub(super) fn in_place_of(real: UdpSocket, network: VirtualNetwork) -> io::Result<Self> {
+        let address = real.local_addr()?;
+        let mut socket = Self::open(network, address)?;
+        socket._real = Some(real);
+        Ok(socket)
     }
 
     /// The address it is bound to.
