@@ -171,7 +171,9 @@ mod tests {
             ("heartbeat_interval", |c| c.heartbeat_interval = Duration::ZERO),
             ("video", |c| c.video = vec![Codec::Opus]),
             ("video", |c| c.video = vec![Codec::Vp8, Codec::Vp8]),
-            ("ice_servers", |c| c.ice_servers = vec![IceServer { urls: vec!["http://x".into()], ..Default::default() }]),
+            ("ice_servers", |c| {
+                c.ice_servers = vec![IceServer { urls: vec!["http://x".into()], ..Default::default() }]
+            }),
             ("bitrate", |c| c.bitrate.max = Bitrate::ZERO),
         ];
         for (name, change) in changes {

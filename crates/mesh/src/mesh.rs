@@ -17,8 +17,8 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    ConnectionReport, DisconnectReason, Feedback, IncomingTrack, MeshConfig, MeshError, MeshEvent, MeshEvents, Message,
-    Network, PeerStatus, Signaler,
+    BitrateBounds, ConnectionReport, DisconnectReason, Feedback, IncomingTrack, MeshConfig, MeshError, MeshEvent,
+    MeshEvents, Message, Network, PeerStatus, Signaler,
     connection::{self, Command, EarlyCandidates, Gone, OutMessage, PathState, Peer, PeerState, Start},
     inbox::Inbox,
     manager,
@@ -83,6 +83,7 @@ impl Mesh {
         config.validate()?;
         let cancel = CancellationToken::new();
         let shared = Shared {
+            bitrate: Mutex::new(config.bitrate),
             config: Arc::new(config),
             signaler,
             runtime: MeshRuntime::new(network),
@@ -239,13 +240,11 @@ impl Mesh {
         let connected = connection.filter(|c| c.is_connected());
         let connection = connected.ok_or_else(|| MeshError::NotConnected(peer.clone()))?;
         let mut paths = connection.path.subscribe();
-        let opened = paths.wait_for(|path| !matches!(path, PathState::Opening));
-        let opening = timeout(self.shared.config.connect_timeout, opened).await;
-        let path = match opening {
-            Ok(Ok(path)) => path.clone(),
-            Ok(Err(_)) => return Err(MeshError::Disconnected(peer.clone())),
-            Err(_) => PathState::Missing,
+        let opened = async {
+            let path = paths.wait_for(|path| !matches!(path, PathState::Opening)).await;
+            path.map_or(PathState::Missing, |path| path.clone())
         };
+        let path = timeout(self.shared.config.connect_timeout, opened).await.unwrap_or(PathState::Missing);
         let PathState::Open(path) = path else {
             return Err(if connection.is_connected() {
                 MeshError::NoDataChannel(peer.clone())
@@ -281,6 +280,22 @@ impl Mesh {
         Ok(())
     }
 
+    /// Keeps the bandwidth estimate of each connection within new bounds from now on. `start` holds for connections made
+    /// later.
+    ///
+    /// # Errors
+    ///
+    /// [`MeshError::InvalidConfig`] if they are out of range or order.
+    pub fn set_bitrate_bounds(&self, bounds: BitrateBounds) -> Result<(), MeshError> {
+        bounds.validate()?;
+        *self.shared.bitrate.lock() = bounds;
+        let peers: Vec<Arc<Peer>> = self.shared.peers.lock().values().cloned().collect();
+        for peer in peers {
+            peer.command(Command::BoundsChanged);
+        }
+        Ok(())
+    }
+
     /// How far the last failed attempt to connect to a peer came; `None` if none failed, or if it was long ago: 256 reports
     /// are kept.
     pub fn report(&self, peer: &PeerId) -> Option<ConnectionReport> {
@@ -299,6 +314,7 @@ pub(crate) struct Shared {
     pub(crate) peers: Mutex<HashMap<PeerId, Arc<Peer>>>,
     pub(crate) available: Mutex<BTreeSet<PeerId>>,
     reports: Mutex<VecDeque<(PeerId, ConnectionReport)>>,
+    pub(crate) bitrate: Mutex<BitrateBounds>,
     events: broadcast::Sender<MeshEvent>,
     tracks: Lane<IncomingTrack>,
     feedback: Lane<Feedback>,

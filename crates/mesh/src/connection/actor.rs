@@ -201,6 +201,7 @@ impl Actor {
                 }
             }
             Command::RestartIce => return self.restart_ice().await,
+            Command::BoundsChanged => {}
         }
         Ok(())
     }

@@ -9,11 +9,8 @@ use rtc::{
 };
 use tokio::task::AbortHandle;
 use webrtc::{
-    data_channel::DataChannel,
-    error::Error,
-    media_stream::track_local::static_rtp::TrackLocalStaticRTP,
-    peer_connection::PeerConnection,
-    rtp_transceiver::RtpSender,
+    data_channel::DataChannel, error::Error, media_stream::track_local::static_rtp::TrackLocalStaticRTP,
+    peer_connection::PeerConnection, rtp_transceiver::RtpSender,
 };
 
 use super::{

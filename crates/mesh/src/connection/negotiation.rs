@@ -15,8 +15,7 @@ use super::{
     random_id, sdp,
 };
 use crate::{
-    ConnectionReport, ConnectionStage, Feedback, IceCandidate, SignalingMessage,
-    connection::sdp::Description,
+    ConnectionReport, ConnectionStage, Feedback, IceCandidate, SignalingMessage, connection::sdp::Description,
 };
 
 /// How long changes are gathered before they are offered: one change often reports itself twice.

@@ -9,8 +9,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::{candidates::EarlyCandidates, channels::MessagePath};
 use crate::{
-    ConnectionReport, DisconnectReason, PeerMetrics, PeerStatus, SignalingError, SignalingMessage,
-    outgoing::MediaQueue,
+    ConnectionReport, DisconnectReason, PeerMetrics, PeerStatus, SignalingError, SignalingMessage, outgoing::MediaQueue,
 };
 
 /// What the handles of a mesh and the actor of one connection share.
@@ -43,6 +42,8 @@ pub(crate) enum Command {
     Unwanted,
     /// Look for a new path.
     RestartIce,
+    /// The bounds of the bandwidth estimate changed.
+    BoundsChanged,
 }
 
 /// Where a connection stands.

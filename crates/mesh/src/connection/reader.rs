@@ -1,14 +1,11 @@
 use std::{
-    sync::{
-        Arc,
-        atomic::Ordering::Relaxed,
-    },
+    sync::{Arc, atomic::Ordering::Relaxed},
     time::Duration,
 };
 
 use parking_lot::RwLock;
 use remotemedia_media::{Codec, MediaKind, RtpTimestamp};
-use remotemedia_rtp::ReceivedPacket;
+use remotemedia_rtp::{DuplicateFilter, ReceivedPacket, SequenceUnwrapper};
 use rtc::{rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication, rtp};
 use tokio::time::Instant;
 use webrtc::media_stream::track_remote::{TrackRemote, TrackRemoteEvent};
@@ -31,7 +28,16 @@ pub(super) async fn read_track(
     queue: Arc<TrackQueue>,
     peer: Arc<Peer>,
 ) {
-    let mut reader = Reader { payload_types, peer, queue: queue.clone(), kind, ssrc: None, newest: None, asked: None };
+    let mut reader = Reader {
+        payload_types,
+        peer,
+        queue: queue.clone(),
+        kind,
+        ssrc: None,
+        sequence: SequenceUnwrapper::new(),
+        filter: DuplicateFilter::new(),
+        asked: None,
+    };
     let mut opened = false;
     loop {
         tokio::select! {
@@ -61,7 +67,8 @@ struct Reader {
     queue: Arc<TrackQueue>,
     kind: MediaKind,
     ssrc: Option<u32>,
-    newest: Option<u64>,
+    sequence: SequenceUnwrapper,
+    filter: DuplicateFilter,
     asked: Option<Instant>,
 }
 
@@ -72,15 +79,21 @@ impl Reader {
         if packet.payload.is_empty() {
             return;
         }
-        let codec = self.payload_types.read().iter().find(|(_, pt)| *pt == header.payload_type).map(|(codec, _)| *codec);
+        let codec =
+            self.payload_types.read().iter().find(|(_, pt)| *pt == header.payload_type).map(|(codec, _)| *codec);
         let Some(codec) = codec.filter(|codec| codec.kind() == self.kind) else { return };
         if self.ssrc != Some(header.ssrc) {
             self.ssrc = Some(header.ssrc);
-            self.newest = None;
+            self.sequence = SequenceUnwrapper::new();
+            self.filter = DuplicateFilter::new();
         }
-        let sequence = extend(self.newest, header.sequence_number);
-        self.newest = self.newest.max(Some(sequence));
         let counters = &self.peer.counters;
+        let sequence = self.sequence.unwrap(header.sequence_number);
+        // Browsers repeat old packets to probe for bandwidth, and retransmissions cross the original.
+        if !self.filter.is_new(sequence) {
+            counters.duplicates.fetch_add(1, Relaxed);
+            return;
+        }
         counters.packets_received.fetch_add(1, Relaxed);
         counters.bytes_received.fetch_add(packet.payload.len() as u64, Relaxed);
         let packet = ReceivedPacket {
@@ -114,26 +127,5 @@ impl Reader {
         let request = PictureLossIndication { sender_ssrc: 0, media_ssrc };
         // Fails only when the connection is closed, which ends this task anyway.
         let _ = track.write_rtcp(vec![Box::new(request)]).await;
-    }
-}
-
-/// The sequence number nearest to the newest one, counted over its wraps.
-fn extend(newest: Option<u64>, sequence: u16) -> u64 {
-    // Room below the first one for packets that come after it but belong before it.
-    let Some(newest) = newest else { return (1 << 16) + u64::from(sequence) };
-    let distance = i64::from(sequence.wrapping_sub(newest as u16) as i16);
-    newest.saturating_add_signed(distance)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sequence_numbers_are_counted_over_their_wraps() {
-        let first = extend(None, 65_534);
-        assert_eq!(extend(Some(first), 65_535), first + 1);
-        assert_eq!(extend(Some(first + 1), 0), first + 2);
-        assert_eq!(extend(Some(first + 2), 65_533), first - 1);
     }
 }

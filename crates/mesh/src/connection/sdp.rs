@@ -205,7 +205,9 @@ mod tests {
 
     #[test]
     fn junk_is_read_without_harm() {
-        for junk in ["", "m=", "m=video", "a=rtpmap:\r\na=fmtp:x y", "m=video 9 X 1 2\na=rtpmap:1\na=max-message-size:x"] {
+        for junk in
+            ["", "m=", "m=video", "a=rtpmap:\r\na=fmtp:x y", "m=video 9 X 1 2\na=rtpmap:1\na=max-message-size:x"]
+        {
             assert!(Description::parse(junk).data().is_none());
         }
     }
