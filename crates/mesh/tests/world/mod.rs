@@ -125,8 +125,8 @@ pub async fn talk(mesh: Mesh, to: Vec<PeerId>, duration: Duration) -> u32 {
 pub struct Heard {
     pub packets: u32,
     pub last: Option<u32>,
-    pub last_at: Option<Instant>,
-    /// The longest time between two packets.
+    pub last_at: Option<std::time::Instant>,
+    /// The longest time between the arrivals of two packets.
     pub longest_gap: Duration,
 }
 
@@ -136,9 +136,9 @@ pub async fn listen(track: &mut IncomingTrack, duration: Duration, heard: &mut H
     while let Ok(Some(item)) = tokio::time::timeout_at(end, track.recv()).await {
         let TrackItem::Packet { packet, .. } = item else { continue };
         let number = u32::from_be_bytes(packet.payload[..4].try_into().unwrap());
-        let now = Instant::now();
-        heard.longest_gap = heard.longest_gap.max(heard.last_at.map_or(Duration::ZERO, |last| now - last));
-        (heard.packets, heard.last, heard.last_at) = (heard.packets + 1, Some(number), Some(now));
+        let gap = heard.last_at.map_or(Duration::ZERO, |last| packet.arrival - last);
+        heard.longest_gap = heard.longest_gap.max(gap);
+        (heard.packets, heard.last, heard.last_at) = (heard.packets + 1, Some(number), Some(packet.arrival));
     }
 }
 
