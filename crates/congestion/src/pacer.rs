@@ -129,6 +129,11 @@ impl<T> Pacer<T> {
         self.pending_probe = Some(cluster);
     }
 
+    /// Ends the running probe, for want of anything to send in it.
+    pub fn cancel_probe(&mut self) {
+        self.probe = None;
+    }
+
     /// Queues a packet. Answers the packets that were dropped for it, oldest first: they waited, or would have waited,
     /// beyond the bound. If there is video among them, the receiver cannot go on without a keyframe.
     pub fn push(&mut self, now: Instant, packet: PacerPacket<T>) -> Vec<PacerPacket<T>> {
@@ -174,22 +179,27 @@ impl<T> Pacer<T> {
         Some(Paced { item: waiting.packet.item, waited, probe })
     }
 
-    /// When [`Pacer::pop`] has something next; `None` while nothing waits.
-    pub fn next_deadline(&self, now: Instant) -> Option<Instant> {
+    /// When [`Pacer::pop`] has something next, or a running probe wants padding; `None` while neither waits. It lies in
+    /// the future once everything that may leave has been popped.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        let updated = self.updated?;
         if !self.audio.is_empty() {
-            return Some(now);
+            return Some(updated);
         }
-        if self.is_empty() && !self.wants_padding_later() {
+        if self.is_empty() && self.probe.is_none() {
             return None;
         }
-        let debt = self.debt_at(now);
-        let excess = debt - self.allowance(now);
-        Some(if excess > 0.0 { now + Duration::from_secs_f64(excess / self.bytes_per_second(now)) } else { now })
+        let excess = self.debt - self.allowance(updated);
+        if excess <= 0.0 {
+            return Some(updated);
+        }
+        let wait = Duration::from_secs_f64(excess / self.bytes_per_second(updated));
+        Some(updated + wait.max(Duration::from_micros(1)))
     }
 
     /// Bytes of padding that the running probe could send now, for want of anything else.
     pub fn padding_wanted(&self, now: Instant) -> usize {
-        if !self.wants_padding_later() || !self.is_empty() || self.debt_at(now) > self.allowance(now) {
+        if self.probe.is_none() || !self.is_empty() || self.debt_at(now) > self.allowance(now) {
             return 0;
         }
         self.probe.as_ref().map_or(0, |p| p.cluster.min_bytes.saturating_sub(p.bytes).max(1))
@@ -208,10 +218,6 @@ impl<T> Pacer<T> {
     /// Counts since the beginning.
     pub fn stats(&self) -> PacerStats {
         self.stats
-    }
-
-    fn wants_padding_later(&self) -> bool {
-        self.probe.is_some()
     }
 
     fn queue(&mut self, priority: Priority) -> &mut VecDeque<Waiting<T>> {

@@ -44,6 +44,8 @@ const STATUS_INTERVAL: Duration = Duration::from_secs(1);
 const RESTART_PATIENCE: Duration = Duration::from_secs(2);
 /// How long a farewell may take to be acknowledged.
 const FAREWELL: Duration = Duration::from_millis(50);
+/// How long after the control channel the other channels may open.
+const SETTLING: Duration = Duration::from_millis(100);
 /// Pause before the next try after one that failed at once.
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
 
@@ -79,6 +81,8 @@ pub(super) struct Actor {
     pings: u64,
     last_ping: Option<(u64, Instant)>,
     status_at: Option<Instant>,
+    /// When the peer connection has done all that follows from connecting.
+    settle_at: Option<Instant>,
     measured: Measured,
     /// The peer offered: it wants the connection even if nobody here does any more.
     pub(super) wanted_by_peer: bool,
@@ -146,6 +150,7 @@ pub(crate) fn spawn(shared: &Arc<Shared>, peer: Arc<Peer>, inputs: Inputs) {
             pings: 0,
             last_ping: None,
             status_at: None,
+            settle_at: None,
             measured: Measured::default(),
             wanted_by_peer: false,
             ignored_offer: None,
@@ -322,6 +327,8 @@ impl Actor {
         self.deadline = None;
         self.attempt_due = None;
         self.status_at = Some(now + STATUS_INTERVAL);
+        // At the latest: the channels may never open.
+        self.settle_at = Some(now + Duration::from_secs(2));
         self.report.reached(ConnectionStage::Connected);
         self.peer.snapshot.lock().metrics.connect_time = now - self.started;
         self.publish_media();
@@ -464,6 +471,7 @@ impl Actor {
             Note::ControlOpen(epoch) if epoch == self.epoch => {
                 if let Some(link) = self.link.as_mut().filter(|l| l.is_remotemedia()) {
                     link.control_open = true;
+                    self.settle_at = Some(Instant::now() + SETTLING);
                     self.heartbeat_at = Some(Instant::now());
                 }
             }
@@ -557,6 +565,7 @@ impl Actor {
             suspected,
             self.heartbeat_at,
             self.status_at,
+            self.settle_at,
         ];
         let far = Instant::now() + Duration::from_secs(3_600);
         timers.into_iter().flatten().min().unwrap_or(far)
@@ -594,6 +603,12 @@ impl Actor {
         if due(self.heartbeat_at) {
             self.heartbeat_at = Some(now + self.shared.config.heartbeat_interval);
             self.ping().await;
+        }
+        if due(self.settle_at) {
+            self.settle_at = None;
+            if let Some(link) = &self.link {
+                link.runtime.settle();
+            }
         }
         if due(self.status_at) {
             self.status_at = Some(now + STATUS_INTERVAL);

@@ -6,7 +6,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -60,6 +60,7 @@ impl MeshRuntime {
             tasks: Arc::new(TaskCount { own: AtomicUsize::new(0), parent: Some(self.tasks.clone()) }),
             cancel,
             buffers: self.buffers.clone(),
+            settled: AtomicBool::new(false),
         })
     }
 
@@ -101,9 +102,21 @@ pub(crate) struct ConnectionRuntime {
     tasks: Arc<TaskCount>,
     cancel: CancellationToken,
     buffers: Arc<Mutex<Option<SocketBuffers>>>,
+    settled: AtomicBool,
 }
 
+/// The longest that the driver of a connection sleeps before the connection is settled.
+const EAGER: Duration = Duration::from_millis(2);
+
 impl ConnectionRuntime {
+    /// The connection is made: from now on its driver sleeps for as long as it likes.
+    ///
+    /// Until then it must not: what a step of the set-up leads to (a first DTLS flight, an SCTP INIT, the opening of data
+    /// channels) is written only when the driver's loop comes round again, which otherwise takes up to 200 ms each.
+    pub(crate) fn settle(&self) {
+        self.settled.store(true, Ordering::Release);
+    }
+
     /// When the last datagram arrived on any of the connection's sockets, whatever it was; `None` before the first.
     /// One atomic load: cheap enough to ask every few milliseconds.
     pub(crate) fn last_received(&self) -> Option<tokio::time::Instant> {
@@ -180,7 +193,8 @@ impl Runtime for ConnectionRuntime {
     }
 
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
-        Box::pin(tokio::time::sleep(duration))
+        let settled = self.settled.load(Ordering::Acquire);
+        Box::pin(tokio::time::sleep(if settled { duration } else { duration.min(EAGER) }))
     }
 
     fn interval(&self, period: Duration) -> Box<dyn AsyncInterval> {
