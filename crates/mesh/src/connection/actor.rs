@@ -205,7 +205,11 @@ impl Actor {
                     return Err(End::Unwanted);
                 }
             }
-            Command::RestartIce => return self.restart_ice().await,
+            Command::RestartIce => {
+                // Asked for while the path is down it comes too early, and then again.
+                self.restart_at = Some(Instant::now() + RESTART_PATIENCE * 2);
+                return self.restart_ice().await;
+            }
             Command::BoundsChanged => {}
         }
         Ok(())
