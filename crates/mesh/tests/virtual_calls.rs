@@ -135,8 +135,7 @@ fn ten_peers_hear_each_other_for_a_minute() {
         }
         report(&format!("45 pairs connected within {:?}", started.elapsed()));
         let ids: Vec<PeerId> = peers.iter().map(|p| p.id.clone()).collect();
-        let ears: Vec<_> =
-            peers.iter().map(|p| tokio::spawn(hear_everyone(p.mesh.clone(), minute + SECOND))).collect();
+        let ears: Vec<_> = peers.iter().map(|p| tokio::spawn(hear_everyone(p.mesh.clone(), minute + SECOND))).collect();
         let talks: Vec<_> = peers
             .iter()
             .map(|p| {
@@ -174,7 +173,10 @@ fn sound_and_pictures_for_a_minute_on_a_lossy_path() {
         let sound = tokio::spawn(talk(alice.mesh.clone(), vec![bob.id.clone()], minute));
         let pictures = tokio::spawn(film(alice.mesh.clone(), bob.id.clone(), 3, minute));
         let mut counted = [(MediaKind::Audio, 0), (MediaKind::Video, 0)];
-        let mut tracks = [soon("a track", bob.mesh.next_track()).await.unwrap(), soon("a track", bob.mesh.next_track()).await.unwrap()];
+        let mut tracks = [
+            soon("a track", bob.mesh.next_track()).await.unwrap(),
+            soon("a track", bob.mesh.next_track()).await.unwrap(),
+        ];
         let (mut first, mut second) = (Heard::default(), Heard::default());
         let [one, other] = &mut tracks;
         tokio::join!(listen(one, minute + SECOND, &mut first), listen(other, minute + SECOND, &mut second));

@@ -8,7 +8,9 @@ use std::time::Duration;
 use remotemedia_mesh::{MeshEvent, Message};
 use remotemedia_netsim::virt::run_virtual;
 use tokio::time::{Instant, sleep};
-use world::{Heard, MS, SECOND, World, audio_track, begun, event, id, listen, media_both_ways, report, sees, soon, talk};
+use world::{
+    Heard, MS, SECOND, World, audio_track, begun, event, id, listen, media_both_ways, report, sees, soon, talk,
+};
 
 #[test]
 fn a_killed_peer_is_noticed_within_2_s() {

@@ -72,8 +72,7 @@ fn connecting_at_nearly_the_same_moment_makes_one_connection() {
 #[test]
 fn connecting_at_nearly_the_same_moment_under_loss_makes_one_connection() {
     begun();
-    let mut times: Vec<_> =
-        seeds(5_000, 50).map(|seed| both_connect(seed, 0.1, MS * (seed % 50) as u32 * 4)).collect();
+    let mut times: Vec<_> = seeds(5_000, 50).map(|seed| both_connect(seed, 0.1, MS * (seed % 50) as u32 * 4)).collect();
     let [p50, worst] = [0.5, 1.0].map(|share| percentile(&mut times, share));
     report(&format!("both within 200 ms, 10 % loss: p50 {p50:?}, worst {worst:?}"));
     assert!(worst <= SECOND * 10, "{worst:?}");

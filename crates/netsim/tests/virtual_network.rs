@@ -1,7 +1,12 @@
 //! Hosts in virtual time reach each other through their links, repeatably, and the clock jumps.
 #![allow(clippy::unwrap_used)]
 
-use std::{net::UdpSocket, sync::Arc, task::Poll, time::Duration};
+use std::{
+    net::{SocketAddr, UdpSocket},
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
 
 use remotemedia_mesh::{DatagramSocket, Network};
 use remotemedia_netsim::{
@@ -185,7 +190,7 @@ fn hosts_behind_translators_are_reached_as_their_kind_allows() {
         assert_eq!((net.stats().unroutable, net.stats().refused_by_nat), (1, 1));
         first.send_to(b"3", outside.address()).unwrap();
         let (_, outer) = outside.recv_from().await;
-        assert_eq!(outer, (gateway.public(), 6_000).into());
+        assert_eq!(outer, SocketAddr::from((gateway.public(), 6_000)));
         outside.send_to(b"4", outer).unwrap();
         assert_eq!(first.recv_from().await.1, outside.address());
         // Neighbours need no translation.

@@ -11,7 +11,7 @@ use remotemedia_media::{Codec, MediaKind, PeerId, RtpTimestamp};
 use remotemedia_mesh::{IncomingTrack, Mesh, MeshConfig, MeshEvent, MeshEvents, TrackItem};
 use remotemedia_netsim::{
     link::{LinkConfig, Loss},
-    virt::{Host, VirtualNetwork, VirtualSignaler, VirtualSignaling},
+    virt::{Gateway, Host, VirtualNetwork, VirtualSignaler, VirtualSignaling},
 };
 use remotemedia_rtp::OutgoingPacket;
 use remotemedia_signaling::state::StateConfig;
@@ -53,8 +53,23 @@ impl World {
     }
 
     pub async fn join_with(&self, name: &str, change: impl FnOnce(&mut MeshConfig)) -> Participant {
-        let id = id(name);
         let host = self.net.add_host(self.up.clone(), LinkConfig::default());
+        self.join_on(host, name, change).await
+    }
+
+    /// Behind an address translator.
+    pub async fn join_behind(
+        &self,
+        gateway: &Gateway,
+        name: &str,
+        change: impl FnOnce(&mut MeshConfig),
+    ) -> Participant {
+        let host = gateway.add_host(self.up.clone(), LinkConfig::default());
+        self.join_on(host, name, change).await
+    }
+
+    async fn join_on(&self, host: Host, name: &str, change: impl FnOnce(&mut MeshConfig)) -> Participant {
+        let id = id(name);
         let signaler = self.signaling.join(id.clone()).await.unwrap();
         let mut config = MeshConfig::new(id.clone());
         config.bind = vec![(host.address(), 0).into()];
