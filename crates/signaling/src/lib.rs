@@ -3,3 +3,8 @@
 
 pub mod protocol;
 pub mod state;
+
+#[cfg(feature = "client")]
+pub mod client;
+#[cfg(feature = "server")]
+pub mod server;
