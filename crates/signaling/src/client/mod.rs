@@ -14,13 +14,16 @@ mod register;
 use std::{
     fmt,
     sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use remotemedia_media::PeerId;
 use serde::Serialize;
 use serde_json::{Value, json, value::RawValue};
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
 
 use crate::protocol::{
     Announced, Candidate, Description, Disconnect, InvalidField, PeerRecord, StateChanged, method, records_of,
