@@ -14,9 +14,9 @@ fn candidate(to: &str, request_id: &str, n: usize) -> Candidate {
         from: "overwritten".parse().unwrap(),
         to: to.parse().unwrap(),
         candidate: format!("candidate:{n} 1 udp 1 127.0.0.1 9 typ host"),
-        sdp_mid: (n % 2 == 0).then(|| "0".to_owned()),
+        sdp_mid: n.is_multiple_of(2).then(|| "0".to_owned()),
         sdp_m_line_index: Some(0),
-        user_fragment: (n % 2 == 1).then(|| "abcd".to_owned()),
+        user_fragment: (!n.is_multiple_of(2)).then(|| "abcd".to_owned()),
         request_id: request_id.to_owned(),
     }
 }
