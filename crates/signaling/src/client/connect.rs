@@ -63,8 +63,11 @@ async fn connect_at_leisure(config: &ClientConfig, url: &Url) -> Result<Socket, 
         Box::new(tcp)
     };
     // A batch of room lists is the largest thing that a server sends.
-    let limits =
-        WebSocketConfig::default().max_message_size(Some(MAX_QUEUED_BYTES)).max_frame_size(Some(MAX_QUEUED_BYTES));
+    let limits = WebSocketConfig::default()
+        .max_message_size(Some(MAX_QUEUED_BYTES))
+        .max_frame_size(Some(MAX_QUEUED_BYTES))
+        .read_buffer_size(16 * 1024)
+        .write_buffer_size(16 * 1024);
     match client_async_with_config(url.as_str(), io, Some(limits)).await {
         Ok((socket, _)) => Ok(socket),
         Err(tungstenite::Error::Http(response)) => {

@@ -1,6 +1,6 @@
 //! The task of one socket: it moves frames between the socket and the state machine.
 
-use std::{pin::pin, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use futures_util::{
     SinkExt, StreamExt,
@@ -57,8 +57,10 @@ async fn serve(mut opened: Opened, upgrade: Upgrade) {
     let (mut sink, mut stream) = socket.split();
     let outcome = transfer(&mut opened, &mut sink, &mut stream).await;
     // From here on the machine does not know this socket, and its peer's absence is told at once.
+    let closing = Arc::clone(&opened.shared.closing);
     drop(opened);
     let Some(code) = outcome else { return };
+    let Ok(_slot) = closing.try_acquire() else { return };
     let Ok(mut socket) = sink.reunite(stream) else { return };
     if code == CloseCode::TryAgainLater {
         // Behind the frame that is half out, in place of those that wait.
@@ -83,8 +85,8 @@ async fn transfer(
     let (shared, id) = (&opened.shared, opened.id);
     let mut reading = pin!(read(shared, id, stream));
     let mut writing = pin!(write(shared, id, &mut opened.queue, sink));
+    // In no fixed order: a socket that sends without pause must not keep its own replies waiting.
     let code = tokio::select! {
-        biased;
         code = &mut opened.close => code.ok()?,
         end = &mut reading => match end {
             End::Broken => return None,

@@ -7,7 +7,7 @@ use std::{
 };
 
 use rand::RngCore;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::ServerConfig;
@@ -16,6 +16,9 @@ use crate::{
     state::{ConnectionId, Output, ServerFull, ServerState},
 };
 
+/// How many sockets at once may take their time to read why they are closed.
+const MAX_CLOSING: usize = 1024;
+
 pub(super) struct Shared {
     core: Mutex<Core>,
     timer_changed: Notify,
@@ -23,6 +26,8 @@ pub(super) struct Shared {
     pub(super) stop: CancellationToken,
     /// The grace is over: tasks end where they are.
     pub(super) abort: CancellationToken,
+    /// Sockets that the machine has forgotten and that are being closed politely; beyond these they are dropped.
+    pub(super) closing: Arc<Semaphore>,
     /// Every task that the server runs.
     pub(super) tasks: TaskTracker,
 }
@@ -76,6 +81,7 @@ impl Shared {
             timer_changed: Notify::new(),
             stop: CancellationToken::new(),
             abort: CancellationToken::new(),
+            closing: Arc::new(Semaphore::new(MAX_CLOSING)),
             tasks: TaskTracker::new(),
         }
     }

@@ -1,12 +1,14 @@
 //! Every method, notification and error code of the contract.
 
+use futures_util::{SinkExt, StreamExt};
 use remotemedia_signaling::{
     protocol::IceServer,
     server::{RateLimit, ServerConfig, TokenRefusal, TokenRequest},
 };
 use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::Message;
 
-use crate::raw_client::{RawClient, candidate, description, start};
+use crate::raw_client::{PATIENCE, RawClient, candidate, description, start};
 
 #[tokio::test]
 async fn a_call_is_set_up_and_ended_as_the_contract_says() {
@@ -280,4 +282,24 @@ async fn concurrent_joins_name_each_peer_exactly_once() {
         expected.sort();
         assert_eq!(named, expected);
     }
+}
+
+#[tokio::test]
+async fn requests_sent_without_waiting_are_all_answered_in_order() {
+    const REQUESTS: u64 = 20_000;
+    let rate_limit = RateLimit { per_second: 1e9, burst: 1_000_000 };
+    let (_server, address) = start(ServerConfig { rate_limit, ..ServerConfig::default() }).await;
+    let (mut sink, mut stream) = RawClient::connect(address).await.socket.split();
+    let sending = tokio::spawn(async move {
+        for id in 0..REQUESTS {
+            let text = format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"peer.ping"}}"#);
+            sink.send(Message::text(text)).await.unwrap();
+        }
+    });
+    for id in 0..REQUESTS {
+        let reply = tokio::time::timeout(PATIENCE, stream.next()).await.expect("a reply").unwrap().unwrap();
+        let reply: Value = serde_json::from_str(reply.to_text().unwrap()).unwrap();
+        assert_eq!(reply["id"], id);
+    }
+    sending.await.unwrap();
 }
