@@ -97,15 +97,15 @@ pub enum NatRefusal {
 /// A translator.
 ///
 /// ```
-/// use std::time::Duration;
+/// use std::{net::SocketAddr, time::Duration};
 /// use remotemedia_netsim::nat::{Nat, NatConfig, NatRefusal};
 ///
 /// let mut nat = Nat::new(NatConfig::port_restricted_cone("203.0.113.1".parse().unwrap()), 7);
-/// let (inner, remote) = ("10.0.0.2:5000".parse().unwrap(), "198.51.100.1:6000".parse().unwrap());
+/// let [inner, remote, stranger] =
+///     ["10.0.0.2:5000", "198.51.100.1:6000", "198.51.100.2:6000"].map(|a| a.parse::<SocketAddr>().unwrap());
 /// let outer = nat.outbound(Duration::ZERO, inner, remote).unwrap();
-/// assert_eq!(outer, "203.0.113.1:5000".parse().unwrap());
+/// assert_eq!(outer.to_string(), "203.0.113.1:5000");
 /// assert_eq!(nat.inbound(Duration::ZERO, remote, 5000), Ok(inner));
-/// let stranger = "198.51.100.2:6000".parse().unwrap();
 /// assert_eq!(nat.inbound(Duration::ZERO, stranger, 5000), Err(NatRefusal::Filtered(stranger)));
 /// ```
 #[derive(Debug)]

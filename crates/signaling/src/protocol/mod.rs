@@ -34,6 +34,8 @@ pub use envelope::{Call, InvalidCall, Message, Params, Reply, notification, pars
 pub use errors::{ErrorCode, RpcError, reason};
 pub use fields::InvalidField;
 pub use jsonrpsee_types::Id;
+#[cfg(feature = "client")]
+pub(crate) use messages::records as records_of;
 pub use messages::{Announce, Announced, Candidate, Description, Disconnect, StateChanged, forwarded};
 pub use push::{PeerAnnounced, PeerDisconnected, PeerLeft, Push};
 pub use records::{Capability, IceServer, InvalidRoomId, LeftReason, PeerRecord, RoomId};

@@ -97,13 +97,19 @@ pub enum Output {
     },
 }
 
-/// The server holds as many sockets as it may.
+/// The server takes no further socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the server holds {limit} connections, its most: raise max_connections or come back later")]
 #[non_exhaustive]
-pub struct ServerFull {
-    /// `max_connections`.
-    pub limit: usize,
+pub enum ServerFull {
+    /// It holds as many as it may.
+    #[error("the server holds {limit} connections, its most: come back later")]
+    Connections {
+        /// [`StateConfig::max_connections`].
+        limit: usize,
+    },
+    /// It is going away.
+    #[error("the server is shutting down")]
+    Stopped,
 }
 
 /// A signaling server without its sockets and its clock. See the [module's documentation](self).
@@ -177,7 +183,7 @@ impl ServerState {
     pub fn open(&mut self, now: Instant) -> Result<ConnectionId, ServerFull> {
         if self.connections.len() >= self.config.max_connections {
             self.metrics.connections_refused += 1;
-            return Err(ServerFull { limit: self.config.max_connections });
+            return Err(ServerFull::Connections { limit: self.config.max_connections });
         }
         let id = ConnectionId(self.next_connection);
         self.next_connection += 1;

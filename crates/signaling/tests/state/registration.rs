@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::virtual_server::{VirtualServer, offer};
 use remotemedia_signaling::{
     protocol::{CloseCode, RoomId},
-    state::{StateConfig, TokenRefusal, TokenRequest},
+    state::{ServerFull, StateConfig, TokenRefusal, TokenRequest},
 };
 use serde_json::json;
 
@@ -187,7 +187,7 @@ fn full_rooms_and_servers_say_how_many_fit() {
     server.ok(b, "peer.leave", json!({}));
     server.announce(last, "d");
     server.connect();
-    assert_eq!(server.state.open(server.now).unwrap_err().limit, 5);
+    assert_eq!(server.state.open(server.now).unwrap_err(), ServerFull::Connections { limit: 5 });
 }
 
 #[test]
