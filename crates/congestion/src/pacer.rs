@@ -10,8 +10,8 @@ use crate::{ProbeCluster, ProbeId};
 /// Spreads packets over time, at a rate and within a fixed delay.
 ///
 /// Audio never waits. Video and retransmissions leave at the rate, in bursts of at most 5 ms. What would wait longer
-/// than the bound is dropped, oldest frame first and as a whole; a single frame too large for that is sent faster
-/// instead, so that even the largest keyframe leaves within the bound.
+/// than the bound is dropped, oldest frame first and as a whole. A frame that has begun to leave is finished, and one that
+/// is too large for the bound is sent faster instead, so that the largest keyframe leaves within it, too.
 #[derive(Debug)]
 pub struct Pacer<T> {
     max_delay: Duration,
@@ -20,6 +20,8 @@ pub struct Pacer<T> {
     retransmissions: VecDeque<Waiting<T>>,
     video: VecDeque<Waiting<T>>,
     padding: VecDeque<Waiting<T>>,
+    /// The frame whose packets are leaving.
+    begun: Option<u64>,
     /// Of everything but audio.
     queued_bytes: usize,
     /// Bytes sent ahead of the rate, as of `updated`.
@@ -109,6 +111,7 @@ impl<T> Pacer<T> {
             retransmissions: VecDeque::new(),
             video: VecDeque::new(),
             padding: VecDeque::new(),
+            begun: None,
             queued_bytes: 0,
             debt: 0.0,
             updated: None,
@@ -164,11 +167,16 @@ impl<T> Pacer<T> {
         self.settle(now);
         let waiting = match self.audio.pop_front() {
             Some(audio) => audio,
-            None if self.debt > self.allowance(now) => return None,
+            None if self.debt > self.allowance(now) && self.latest().is_none_or(|at| at > now) => return None,
             None => {
-                let next = self.retransmissions.pop_front().or_else(|| self.video.pop_front());
+                let overdue = self.video.front().is_some_and(|w| w.since + self.max_delay * 9 / 10 <= now);
+                let video = if overdue { self.video.pop_front() } else { None };
+                let next = video.or_else(|| self.retransmissions.pop_front()).or_else(|| self.video.pop_front());
                 let next = next.or_else(|| self.padding.pop_front())?;
                 self.queued_bytes -= next.packet.size;
+                if next.packet.priority == Priority::Video {
+                    self.begun = Some(next.packet.frame);
+                }
                 next
             }
         };
@@ -194,7 +202,8 @@ impl<T> Pacer<T> {
             return Some(updated);
         }
         let wait = Duration::from_secs_f64(excess / self.bytes_per_second(updated));
-        Some(updated + wait.max(Duration::from_micros(1)))
+        let due = updated + wait.max(Duration::from_micros(1));
+        Some(self.latest().map_or(due, |latest| due.min(latest.max(updated))))
     }
 
     /// Bytes of padding that the running probe could send now, for want of anything else.
@@ -231,7 +240,17 @@ impl<T> Pacer<T> {
 
     fn overfull(&self) -> bool {
         let packets = self.audio.len() + self.retransmissions.len() + self.video.len() + self.padding.len();
-        self.expected_delay() > self.max_delay || packets > Self::MAX_PACKETS
+        if packets > Self::MAX_PACKETS {
+            return true;
+        }
+        // The frame that is leaving does not count: it will be gone within its own bound.
+        let late = |bytes| self.rate.time_for(bytes).is_none_or(|time| time > self.max_delay);
+        late(self.queued_bytes) && late(self.queued_bytes - self.leaving().map(|w| w.packet.size).sum::<usize>())
+    }
+
+    /// What is left of the frame that is leaving.
+    fn leaving(&self) -> impl Iterator<Item = &Waiting<T>> {
+        self.video.iter().take_while(|w| Some(w.packet.frame) == self.begun)
     }
 
     /// Makes room: padding first, then what is oldest of the kind that was just queued.
@@ -239,12 +258,13 @@ impl<T> Pacer<T> {
         if let Some(padding) = self.padding.pop_front() {
             self.forget(padding, dropped);
         } else if kind == Priority::Video {
-            let Some(oldest) = self.video.front().map(|w| w.packet.frame).filter(|frame| *frame != newest) else {
+            let leaving = self.leaving().count();
+            let Some(oldest) = self.video.get(leaving).map(|w| w.packet.frame).filter(|frame| *frame != newest) else {
                 return;
             };
             self.stats.dropped_frames += 1;
-            while self.video.front().is_some_and(|w| w.packet.frame == oldest) {
-                if let Some(waiting) = self.video.pop_front() {
+            while self.video.get(leaving).is_some_and(|w| w.packet.frame == oldest) {
+                if let Some(waiting) = self.video.remove(leaving) {
                     self.forget(waiting, dropped);
                 }
             }
@@ -252,11 +272,12 @@ impl<T> Pacer<T> {
             if let Some(waiting) = self.retransmissions.pop_front() {
                 self.forget(waiting, dropped);
             }
-        } else if kind == Priority::Audio && self.audio.len() > Self::MAX_PACKETS / 2 {
-            if let Some(waiting) = self.audio.pop_front() {
-                self.stats.dropped_packets += 1;
-                dropped.push(waiting.packet);
-            }
+        } else if kind == Priority::Audio
+            && self.audio.len() > Self::MAX_PACKETS / 2
+            && let Some(waiting) = self.audio.pop_front()
+        {
+            self.stats.dropped_packets += 1;
+            dropped.push(waiting.packet);
         }
     }
 
@@ -290,6 +311,13 @@ impl<T> Pacer<T> {
         let Some(updated) = self.updated else { return 0.0 };
         let passed = now.saturating_duration_since(updated).as_secs_f64();
         (self.debt - passed * self.bytes_per_second(updated)).max(0.0)
+    }
+
+    /// When the packet that has waited longest has to leave, rate or no rate: a little short of the bound, since timers
+    /// fire late and never early.
+    fn latest(&self) -> Option<Instant> {
+        let fronts = [self.retransmissions.front(), self.video.front()];
+        fronts.into_iter().flatten().map(|w| w.since + self.max_delay * 9 / 10).min()
     }
 
     /// Bytes that may be sent ahead of the rate. A probe is spaced more finely than other traffic.

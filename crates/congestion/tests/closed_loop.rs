@@ -46,7 +46,7 @@ fn both(loss: f64, seed: u64) -> (Vec<Second>, Vec<Second>) {
         let mut theirs = GoogCcAnchor::new(epoch, kbps(50), kbps(300), kbps(5_000));
         theirs.run(&path, epoch, length)
     });
-    (ours, theirs.join().unwrap())
+    (ours, theirs.join().expect("the controller ran"))
 }
 
 #[test]
@@ -68,14 +68,14 @@ fn it_converges_follows_a_drop_and_recovers() {
 }
 
 #[test]
-fn random_loss_below_a_tenth_does_not_hold_it_back() {
-    for loss in [0.02, 0.05] {
+fn random_loss_does_not_hold_it_back() {
+    for (loss, least) in [(0.02, 0.80), (0.05, 0.80), (0.15, 0.60)] {
         let (ours, theirs) = both(loss, 2);
         println!("random loss {loss}");
         print("ours", &ours);
         print("goog_cc", &theirs);
         let used = summary(&ours, 20, 40).0;
-        assert!(used >= 0.80, "at {loss} random loss: {used}");
+        assert!(used >= least, "at {loss} random loss: {used}");
     }
 }
 

@@ -6,6 +6,9 @@ use crate::PacketResult;
 
 /// Limits the rate while more than a tenth is lost (draft section 6). Between 2 % and 10 % it keeps the limit it has, and
 /// below 2 % it lifts it by and by: losses of that size say little of a full path.
+///
+/// Where sending less does not lessen the loss, it is the path's own, and the limit goes: what counts from then on is
+/// what is lost beyond it.
 #[derive(Debug)]
 pub(super) struct LossControl {
     limit: Option<Bitrate>,
@@ -13,6 +16,10 @@ pub(super) struct LossControl {
     received: u32,
     updated: Instant,
     decreased: Option<Instant>,
+    /// Rate and loss where the decreases began.
+    episode: Option<(Bitrate, f64)>,
+    /// Loss that has nothing to do with the rate.
+    inherent: f64,
 }
 
 const HIGH: f64 = 0.10;
@@ -20,10 +27,13 @@ const LOW: f64 = 0.02;
 const INTERVAL: Duration = Duration::from_millis(300);
 const MIN_PACKETS: u32 = 20;
 const RISE_PER_SECOND: f64 = 1.08;
+/// A loss is the path's own if it stays at this share of itself while the rate goes down to that share.
+const UNMOVED_LOSS: f64 = 0.75;
+const MOVED_RATE: f64 = 0.75;
 
 impl LossControl {
     pub(super) fn new(now: Instant) -> Self {
-        Self { limit: None, lost: 0, received: 0, updated: now, decreased: None }
+        Self { limit: None, lost: 0, received: 0, updated: now, decreased: None, episode: None, inherent: 0.0 }
     }
 
     pub(super) fn limit(&self) -> Option<Bitrate> {
@@ -54,13 +64,22 @@ impl LossControl {
         let loss = f64::from(self.lost) / f64::from(total);
         (self.lost, self.received, self.updated) = (0, 0, now);
         let current = self.limit.map_or(target, |limit| limit.min(target));
-        if loss > HIGH {
-            // Losses of before the last decrease are reported for a round trip more.
-            if self.decreased.is_none_or(|at| now.saturating_duration_since(at) >= INTERVAL + rtt) {
+        self.inherent = self.inherent.min(loss);
+        if loss > HIGH + self.inherent {
+            let (rate, first) = *self.episode.get_or_insert((current, loss));
+            if current <= rate.scale(MOVED_RATE) && loss >= first * UNMOVED_LOSS {
+                (self.inherent, self.limit, self.episode) = (loss, None, None);
+            } else if self.decreased.is_none_or(|at| now.saturating_duration_since(at) >= INTERVAL + rtt) {
+                // Losses of before the last decrease are reported for a round trip more.
                 let floor = throughput.map_or(Bitrate::ZERO, |t| t.scale(0.85)).min(current);
                 self.limit = Some(current.scale(1.0 - 0.5 * loss).max(floor));
                 self.decreased = Some(now);
             }
+            return;
+        }
+        self.episode = None;
+        if self.inherent > 0.0 {
+            self.limit = None;
         } else if loss < LOW
             && let Some(limit) = self.limit
         {

@@ -204,6 +204,6 @@ impl Span {
     /// `None` if it is too short or too long to tell a rate.
     fn seconds(&self) -> Option<f64> {
         let span = self.last - self.first;
-        (Duration::from_millis(1)..RESULT_TIMEOUT).contains(&span).then(|| span.as_secs_f64())
+        (Duration::from_millis(1)..RESULT_TIMEOUT).contains(&span).then_some(span.as_secs_f64())
     }
 }

@@ -97,8 +97,8 @@ impl GoogCcAnchor {
     }
 
     fn call(&mut self, call: Call) {
-        self.calls.send(call).unwrap();
-        let answer = self.answers.recv().unwrap();
+        self.calls.send(call).expect("the controller lives");
+        let answer = self.answers.recv().expect("the controller answers");
         self.target = answer.target.unwrap_or(self.target);
         self.pacing = answer.pacing.unwrap_or(self.pacing);
         self.probes.extend(answer.probes);

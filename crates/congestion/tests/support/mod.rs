@@ -58,7 +58,7 @@ pub(crate) fn run(path: &Path, estimator: &mut dyn Estimator, epoch: Instant, le
     while time < length {
         let now = epoch + time;
         let second = &mut seconds[time.as_secs() as usize];
-        let capacity = path.capacity.iter().rev().find(|(from, _)| *from <= time).unwrap().1;
+        let capacity = path.capacity.iter().rev().find(|(from, _)| *from <= time).expect("a capacity from the start").1;
         second.capacity = capacity.as_bps() as f64;
         if time >= next_tick {
             next_tick += Duration::from_millis(25);
@@ -93,7 +93,7 @@ pub(crate) fn run(path: &Path, estimator: &mut dyn Estimator, epoch: Instant, le
             second.queue_max = second.queue_max.max(queued);
             let mut arrival = None;
             if queued <= path.queue {
-                link_free = link_free.max(time) + capacity.time_for(paced.item).unwrap();
+                link_free = link_free.max(time) + capacity.time_for(paced.item).expect("a capacity above zero");
                 let lost = uniform() < path.loss;
                 arrival = (!lost).then_some(link_free + path.one_way_delay);
             }
@@ -115,7 +115,7 @@ pub(crate) fn run(path: &Path, estimator: &mut dyn Estimator, epoch: Instant, le
             }
         }
         while feedback.front().is_some_and(|(at, _)| *at <= time) {
-            let (_, results) = feedback.pop_front().unwrap();
+            let (_, results) = feedback.pop_front().expect("it was there");
             estimator.on_feedback(now, &results);
         }
         time += TICK;

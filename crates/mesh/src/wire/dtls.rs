@@ -39,9 +39,24 @@ pub(super) enum Verdict {
     Withhold,
 }
 
-/// Whether a datagram may hold DTLS records, bare or relayed by a TURN server (RFC 7983, section 7).
-pub(super) fn may_be_handshake(datagram: &[u8]) -> bool {
-    records_of(datagram).is_some()
+/// What a datagram is to a handshake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Relevance {
+    /// Nothing.
+    None,
+    /// Its beginning shows that the handshake is over for whoever sent it.
+    AfterHandshake,
+    /// It may be part of one.
+    MayBeHandshake,
+}
+
+/// Tells DTLS records (RFC 7983, section 7), bare or relayed by a TURN server, from everything else.
+pub(super) fn relevance(datagram: &[u8]) -> Relevance {
+    match records_of(datagram).and_then(|mut records| records.next()) {
+        None => Relevance::None,
+        Some(record) if record.content_type == APPLICATION_DATA => Relevance::AfterHandshake,
+        Some(_) => Relevance::MayBeHandshake,
+    }
 }
 
 /// The state of one connection's handshake, as seen from outside. `R` is where a datagram was sent.
@@ -67,6 +82,8 @@ pub(super) struct HandshakeGuard<R> {
 #[derive(Clone, Debug)]
 struct Sent<R> {
     key: Key,
+    /// Whether it ends a side of the handshake.
+    finishes: bool,
     datagram: Vec<u8>,
     route: R,
 }
@@ -106,7 +123,8 @@ impl<R: Clone> HandshakeGuard<R> {
         let Some(first) = records.clone().next().filter(|_| records.clone().any(|r| r.is_of_handshake())) else {
             return;
         };
-        let sent = Sent { key: first.key(), datagram: datagram.to_vec(), route };
+        let finishes = records.clone().any(|r| r.content_type == CHANGE_CIPHER_SPEC || r.epoch > 0);
+        let sent = Sent { key: first.key(), finishes, datagram: datagram.to_vec(), route };
         if let Some(same) = self.flight.iter_mut().find(|s| s.key == sent.key) {
             *same = sent;
             self.last_sent = Some(now);
@@ -143,6 +161,11 @@ impl<R: Clone> HandshakeGuard<R> {
             }
         }
         if handshake && all_answered && !self.flight.is_empty() { Verdict::Withhold } else { Verdict::Deliver }
+    }
+
+    /// Whether the handshake is over on both sides, as far as can be seen.
+    pub(super) fn is_done(&self) -> bool {
+        self.done
     }
 
     /// Our flight again, for a peer that has shown that it lacks it.
@@ -186,6 +209,10 @@ impl<R: Clone> HandshakeGuard<R> {
                 self.encrypted.push((record.number, false));
             }
             self.advanced = true;
+            // Both sides have finished, the peer last.
+            if self.flight.iter().any(|s| s.finishes) && !self.last_flight {
+                self.finish();
+            }
             return false;
         }
         let mut all_answered = true;

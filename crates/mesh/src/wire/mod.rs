@@ -22,6 +22,7 @@ mod events;
 mod feedback;
 mod pacing;
 mod registry;
+mod repair;
 mod runtime;
 mod shared;
 mod socket;

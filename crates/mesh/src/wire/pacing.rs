@@ -24,6 +24,8 @@ pub(super) struct Pacing {
     repair: HashMap<u32, RepairStream>,
     /// What was sent again lately, so that requests that cross a retransmission do not draw another.
     repeated: VecDeque<(u32, u16, Instant)>,
+    /// What was dropped lately: to send it after all would keep newer frames waiting.
+    given_up: VecDeque<(u32, u16)>,
     reads: VecDeque<TaggedPacket>,
     writes: VecDeque<TaggedPacket>,
 }
@@ -44,7 +46,9 @@ struct RepairStream {
 const MAX_DELAY: Duration = Duration::from_millis(100);
 const MIN_PADDING: usize = 400;
 const MAX_REPEATED: usize = 256;
-const MIN_REPEAT_GAP: Duration = Duration::from_millis(20);
+const MAX_GIVEN_UP: usize = 1_024;
+/// How often receivers ask for what they miss; browsers do so every 20 ms, too.
+pub(super) const REQUEST_INTERVAL: Duration = Duration::from_millis(20);
 
 impl Pacing {
     pub(super) fn new(shared: Arc<WireShared>) -> Self {
@@ -55,6 +59,7 @@ impl Pacing {
             local: HashMap::new(),
             repair: HashMap::new(),
             repeated: VecDeque::new(),
+            given_up: VecDeque::new(),
             reads: VecDeque::new(),
             writes: VecDeque::new(),
         }
@@ -66,7 +71,8 @@ impl Pacing {
         let Packet::Rtp(packet) = &message.message.packet else { return };
         let (ssrc, size) = (packet.header.ssrc, packet.marshal_size());
         let priority = if again || self.repair.contains_key(&ssrc) {
-            if self.sent_again_just_now(now, packet) {
+            if self.is_pointless(now, packet) {
+                self.shared.control.lock().stats.retransmissions_skipped += 1;
                 return;
             }
             Priority::Retransmission
@@ -96,9 +102,20 @@ impl Pacing {
                 self.pacer.probe(probe);
             }
         }
-        for dropped in self.pacer.push(now, packet) {
-            if let (Priority::Video, Packet::Rtp(packet)) = (dropped.priority, &dropped.item.message.packet) {
-                self.shared.events.push(WireEvent::KeyframeRequested { ssrc: packet.header.ssrc });
+        let dropped = self.pacer.push(now, packet);
+        if dropped.is_empty() {
+            return;
+        }
+        let mut control = self.shared.control.lock();
+        for packet in &dropped {
+            match packet.priority {
+                Priority::Audio | Priority::Video => control.stats.pacer_dropped += 1,
+                Priority::Retransmission => control.stats.retransmissions_skipped += 1,
+                Priority::Padding => {}
+            }
+            if let (Priority::Video, Packet::Rtp(rtp)) = (packet.priority, &packet.item.message.packet) {
+                self.shared.events.push(WireEvent::KeyframeRequested { ssrc: rtp.header.ssrc });
+                push_bounded(&mut self.given_up, (rtp.header.ssrc, rtp.header.sequence_number), MAX_GIVEN_UP);
             }
         }
     }
@@ -126,9 +143,7 @@ impl Pacing {
             self.writes.push_back(message);
         }
         let mut control = self.shared.control.lock();
-        let stats = self.pacer.stats();
-        control.stats.pacer_dropped = stats.dropped_packets;
-        control.stats.pacer_longest_wait = stats.longest_wait;
+        control.stats.pacer_longest_wait = self.pacer.stats().longest_wait;
         control.stats.padding_packets += padding;
     }
 
@@ -168,7 +183,8 @@ impl Pacing {
         Some(PacerPacket { item, size, priority: Priority::Padding, frame: 0 })
     }
 
-    fn sent_again_just_now(&mut self, now: Instant, packet: &rtp::Packet) -> bool {
+    /// Whether a retransmission was sent a moment ago, or is of a frame that was given up.
+    fn is_pointless(&mut self, now: Instant, packet: &rtp::Packet) -> bool {
         let (ssrc, sequence) = match self.repair.get(&packet.header.ssrc) {
             Some(repair) => match packet.payload.first_chunk::<2>() {
                 Some(original) => (repair.repairs, u16::from_be_bytes(*original)),
@@ -176,18 +192,26 @@ impl Pacing {
             },
             None => (packet.header.ssrc, packet.header.sequence_number),
         };
+        if self.given_up.contains(&(ssrc, sequence)) {
+            return true;
+        }
         let rtt = self.shared.control.lock().round_trip.smoothed();
-        let gap = rtt.unwrap_or(MIN_REPEAT_GAP).max(MIN_REPEAT_GAP);
+        // The last request that may cross the answer was sent just before it arrived.
+        let gap = rtt.unwrap_or_default() + REQUEST_INTERVAL;
         let recent = self.repeated.iter().rev().find(|(s, n, _)| (*s, *n) == (ssrc, sequence));
         if recent.is_some_and(|(_, _, at)| now.saturating_duration_since(*at) < gap) {
             return true;
         }
-        if self.repeated.len() == MAX_REPEATED {
-            self.repeated.pop_front();
-        }
-        self.repeated.push_back((ssrc, sequence, now));
+        push_bounded(&mut self.repeated, (ssrc, sequence, now), MAX_REPEATED);
         false
     }
+}
+
+fn push_bounded<T>(queue: &mut VecDeque<T>, item: T, limit: usize) {
+    if queue.len() == limit {
+        queue.pop_front();
+    }
+    queue.push_back(item);
 }
 
 impl Protocol<TaggedPacket, TaggedPacket, ()> for Pacing {

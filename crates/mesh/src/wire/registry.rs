@@ -13,10 +13,13 @@ use rtc::{
     shared::error::Result,
 };
 
-use super::{WireShared, pacing::Pacing, tap::Tap};
+use super::{
+    WireShared,
+    pacing::{Pacing, REQUEST_INTERVAL},
+    repair::Repair,
+    tap::Tap,
+};
 
-/// How often lost packets are asked for; a request that crosses its answer draws no second one (see [`Pacing`]).
-const NACK_INTERVAL: Duration = Duration::from_millis(20);
 const MAX_NACKS: u16 = 20;
 const REPORT_INTERVAL: Duration = Duration::from_millis(500);
 const FEEDBACK_INTERVAL: Duration = Duration::from_millis(50);
@@ -35,15 +38,16 @@ pub(crate) fn build_registry(engine: &mut MediaEngine, shared: &Arc<WireShared>)
     configure_simulcast_extension_headers(engine)?;
     // For what it registers with the engine: its interceptor would not number retransmissions, and is not taken.
     configure_twcc_sender_only(Registry::new(), engine)?;
+    let nacks =
+        NackGeneratorBuilder::new().with_interval(REQUEST_INTERVAL).with_max_nacks_per_packet(MAX_NACKS).build();
     Ok(Registry::new()
         .with(Slot::CongestionControl, Tap::new(shared.clone()))
         .with(Slot::Pacer, Pacing::new(shared.clone()))
         .with(Slot::NackResponder, NackResponderBuilder::new().build())
-        .with(
-            Slot::NackGenerator,
-            NackGeneratorBuilder::new().with_interval(NACK_INTERVAL).with_max_nacks_per_packet(MAX_NACKS).build(),
-        )
         .with(Slot::TwccReceiver, TwccReceiverBuilder::new().with_interval(FEEDBACK_INTERVAL).build())
         .with(Slot::ReceiverReport, ReceiverReportBuilder::new().with_interval(REPORT_INTERVAL).build())
-        .with(Slot::SenderReport, SenderReportBuilder::new().with_interval(REPORT_INTERVAL).build()))
+        .with(Slot::SenderReport, SenderReportBuilder::new().with_interval(REPORT_INTERVAL).build())
+        // Behind the reports, which count what the path itself delivered.
+        .with(Slot::from(11_400), Repair::default())
+        .with(Slot::from(11_500), nacks))
 }

@@ -281,3 +281,53 @@ impl JoinHandle for Task {
         self.0.is_finished()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn system_sockets_get_larger_buffers_than_they_come_with() {
+        let untouched = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let before = SockRef::from(&untouched).recv_buffer_size().unwrap();
+        let mesh = MeshRuntime::new(None);
+        assert_eq!(mesh.socket_buffers(), None);
+        let socket = mesh.for_connection().wrap_udp_socket(untouched).unwrap();
+        let granted = mesh.socket_buffers().unwrap();
+        println!("{before} bytes before, {granted:?}");
+        assert!(granted.receive >= before.min(SOCKET_BUFFER) && granted.send > 0);
+        assert_eq!(socket.local_addr().unwrap().ip().to_string(), "127.0.0.1");
+    }
+
+    #[tokio::test]
+    async fn silence_is_measured_from_the_last_datagram() {
+        let mesh = MeshRuntime::new(None);
+        let connection = mesh.for_connection();
+        assert_eq!(connection.last_received(), None);
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let socket = connection.wrap_udp_socket(socket).unwrap();
+        let before = tokio::time::Instant::now();
+        let other = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        other.send_to(b"anything", socket.local_addr().unwrap()).unwrap();
+        let mut buffer = [0; 100];
+        let (len, from) = socket.recv_from(&mut buffer).await.unwrap();
+        assert_eq!((&buffer[..len], from), (&b"anything"[..], other.local_addr().unwrap()));
+        assert!(connection.last_received().is_some_and(|at| at >= before));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn tasks_are_counted_and_end_with_the_mesh() {
+        let mesh = MeshRuntime::new(None);
+        let (one, other) = (mesh.for_connection(), mesh.for_connection());
+        for connection in [&one, &one, &other] {
+            connection.spawn(Box::pin(std::future::pending()));
+        }
+        assert_eq!((mesh.live_tasks(), one.live_tasks(), other.live_tasks()), (3, 2, 1));
+        one.abort();
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        assert_eq!((mesh.live_tasks(), one.live_tasks()), (1, 0));
+        drop(mesh);
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        assert_eq!(other.live_tasks(), 0);
+    }
+}

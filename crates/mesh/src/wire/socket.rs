@@ -4,7 +4,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc, Weak,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::{Context, Poll, Waker},
 };
@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use webrtc::runtime::{AsyncUdpSocket, RecvMeta, Transmit};
 
-use super::dtls::{self, HandshakeGuard, Verdict};
+use super::dtls::{HandshakeGuard, Relevance, Verdict, relevance};
 use crate::DatagramSocket;
 
 /// What the sockets of one connection share.
@@ -23,6 +23,8 @@ pub(super) struct ConnectionSockets {
     /// Nanoseconds since `epoch`, plus one; zero before the first datagram.
     last_received: AtomicU64,
     guard: Mutex<HandshakeGuard<Route>>,
+    /// The guard has nothing more to do: data channels need not pass it.
+    handshake_done: AtomicBool,
     repeating: Mutex<bool>,
     cancel: CancellationToken,
 }
@@ -40,6 +42,7 @@ impl ConnectionSockets {
             epoch: Instant::now(),
             last_received: AtomicU64::new(0),
             guard: Mutex::default(),
+            handshake_done: AtomicBool::new(false),
             repeating: Mutex::new(false),
             cancel,
         }
@@ -62,9 +65,13 @@ impl ConnectionSockets {
     }
 
     fn received(&self, now: Instant, datagram: &[u8]) -> Verdict {
+        if relevance(datagram) == Relevance::None || self.handshake_done.load(Ordering::Relaxed) {
+            return Verdict::Deliver;
+        }
         let mut guard = self.guard.lock();
         let verdict = guard.on_receive(now.into_std(), datagram);
         let answer = if verdict == Verdict::Withhold { guard.answer(now.into_std()) } else { Vec::new() };
+        self.handshake_done.store(guard.is_done(), Ordering::Relaxed);
         drop(guard);
         send_again(answer);
         verdict
@@ -165,8 +172,10 @@ impl AsyncUdpSocket for WireSocket {
         let result = self.outlet.poll_send(cx, transmit);
         if matches!(result, Poll::Ready(Ok(_))) {
             let stride = transmit.segment_size.unwrap_or(transmit.contents.len()).max(1);
-            for datagram in transmit.contents.chunks(stride).filter(|d| dtls::may_be_handshake(d)) {
-                self.shared.sent(&self.outlet, transmit.destination, datagram);
+            for datagram in transmit.contents.chunks(stride) {
+                if relevance(datagram) == Relevance::MayBeHandshake {
+                    self.shared.sent(&self.outlet, transmit.destination, datagram);
+                }
             }
         }
         result
@@ -188,8 +197,8 @@ impl AsyncUdpSocket for WireSocket {
             let mut kept = 0;
             for (buffer, meta) in bufs.iter_mut().zip(meta.iter_mut()).take(count) {
                 let len = meta.len.min(buffer.len());
-                meta.len = keep_wanted(&mut buffer[..len], meta.stride, |d| {
-                    !dtls::may_be_handshake(d) || self.shared.received(now, d) == Verdict::Deliver
+                meta.len = keep_wanted(&mut buffer[..len], meta.stride, |datagram| {
+                    self.shared.received(now, datagram) == Verdict::Deliver
                 });
                 kept += meta.len;
             }

@@ -19,8 +19,10 @@ pub(crate) struct WireStats {
     pub(crate) feedback_lost: u64,
     /// Transport-wide feedback messages.
     pub(crate) feedback_messages: u64,
-    /// Packets that the pacer dropped.
+    /// Media packets that the pacer dropped because they would have waited too long: whole frames.
     pub(crate) pacer_dropped: u64,
+    /// Retransmissions that were not sent: of dropped frames, too late, or sent a moment ago.
+    pub(crate) retransmissions_skipped: u64,
     /// The longest that a packet waited in the pacer.
     pub(crate) pacer_longest_wait: Duration,
     /// Packets sent as padding for probes.

@@ -13,10 +13,13 @@ use std::{
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use rand::{Rng, SeedableRng, rngs::SmallRng};
-use tokio::sync::watch;
-use webrtc::peer_connection::{
-    PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler, RTCIceGatheringState, RTCPeerConnectionState,
-    SettingEngineBuilder,
+use tokio::sync::{mpsc, watch};
+use webrtc::{
+    media_stream::track_remote::TrackRemote,
+    peer_connection::{
+        PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler, RTCIceGatheringState,
+        RTCPeerConnectionState, SettingEngineBuilder,
+    },
 };
 
 use super::{ConnectionRuntime, MeshRuntime};
@@ -154,11 +157,13 @@ pub(crate) struct Peer {
     pub(crate) runtime: Arc<ConnectionRuntime>,
     gathered: watch::Receiver<bool>,
     state: watch::Receiver<RTCPeerConnectionState>,
+    tracks: Option<mpsc::UnboundedReceiver<Arc<dyn TrackRemote>>>,
 }
 
 struct Handler {
     gathered: watch::Sender<bool>,
     state: watch::Sender<RTCPeerConnectionState>,
+    tracks: mpsc::UnboundedSender<Arc<dyn TrackRemote>>,
 }
 
 #[async_trait]
@@ -172,6 +177,18 @@ impl PeerConnectionEventHandler for Handler {
     async fn on_connection_state_change(&self, state: RTCPeerConnectionState) {
         self.state.send_replace(state);
     }
+
+    async fn on_track(&self, track: Arc<dyn TrackRemote>) {
+        let _ = self.tracks.send(track);
+    }
+}
+
+/// As the mesh sets them.
+pub(crate) fn settings() -> SettingEngineBuilder {
+    SettingEngineBuilder::new()
+        .with_ice_connection_attempts(Some(Duration::from_millis(20)), Some(70))
+        .with_prflx_acceptance_min_wait(Some(Duration::ZERO))
+        .with_multicast_dns_mode(rtc::ice::mdns::MulticastDnsMode::Disabled)
 }
 
 impl Peer {
@@ -181,19 +198,20 @@ impl Peer {
     ) -> Self {
         let (gathered_tx, gathered) = watch::channel(false);
         let (state_tx, state) = watch::channel(RTCPeerConnectionState::New);
+        let (tracks_tx, tracks) = mpsc::unbounded_channel();
         let runtime = mesh.for_connection();
-        let settings = SettingEngineBuilder::new()
-            .with_ice_connection_attempts(Some(Duration::from_millis(20)), Some(70))
-            .with_prflx_acceptance_min_wait(Some(Duration::ZERO))
-            .with_multicast_dns_mode(rtc::ice::mdns::MulticastDnsMode::Disabled)
-            .build();
         let builder = PeerConnectionBuilder::new()
-            .with_setting_engine(settings)
-            .with_handler(Arc::new(Handler { gathered: gathered_tx, state: state_tx }))
+            .with_setting_engine(settings().build())
+            .with_handler(Arc::new(Handler { gathered: gathered_tx, state: state_tx, tracks: tracks_tx }))
             .with_runtime(runtime.clone())
             .with_udp_addrs(vec!["127.0.0.1:0"]);
         let connection = Arc::new(configure(builder).build().await.unwrap());
-        Self { connection, runtime, gathered, state }
+        Self { connection, runtime, gathered, state, tracks: Some(tracks) }
+    }
+
+    /// The tracks that the other end adds. To be taken once.
+    pub(crate) fn tracks(&mut self) -> mpsc::UnboundedReceiver<Arc<dyn TrackRemote>> {
+        self.tracks.take().unwrap()
     }
 
     pub(crate) async fn connected(&mut self) {
