@@ -43,8 +43,13 @@ impl World {
     /// 10 ms each way between any two hosts, and between a host and the signaling server; `loss` of the datagrams in each
     /// direction.
     pub fn new(net: VirtualNetwork, loss: f64) -> Self {
-        let signaling = VirtualSignaling::new(1, StateConfig::default(), ONE_WAY);
-        Self { net, signaling, up: LinkConfig::with_delay(ONE_WAY).with_loss(Loss::Random(loss)) }
+        Self::with_path(net, LinkConfig::with_delay(ONE_WAY).with_loss(Loss::Random(loss)))
+    }
+
+    /// `up` from each host to every other, and its delay each way between a host and the signaling server.
+    pub fn with_path(net: VirtualNetwork, up: LinkConfig) -> Self {
+        let signaling = VirtualSignaling::new(1, StateConfig::default(), up.delay);
+        Self { net, signaling, up }
     }
 
     /// A started mesh with the default configuration.
