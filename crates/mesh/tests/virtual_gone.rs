@@ -36,6 +36,8 @@ fn a_killed_peer_is_noticed_within_2_s() {
                 report(&format!("seed {seed}: noticed after {:?}", killed.elapsed()));
                 assert!(killed.elapsed() <= SECOND * 2, "seed {seed}: {:?}", killed.elapsed());
             }
+            sleep(SECOND).await;
+            assert_eq!((alice.host.open_sockets(), carol.host.open_sockets()), (1, 1), "sockets for one peer are left");
             for (mesh, other) in [(&alice.mesh, "carol"), (&carol.mesh, "alice")] {
                 let peers: Vec<_> = mesh.peers().into_iter().map(|status| status.peer).collect();
                 assert_eq!(peers, [id(other)]);

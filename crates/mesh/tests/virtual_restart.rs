@@ -190,3 +190,30 @@ fn an_ice_restart_on_a_good_path_interrupts_media_for_a_few_round_trips_at_most(
         assert!(heard.longest_gap <= MS * 160, "{:?}", heard.longest_gap);
     });
 }
+
+#[test]
+fn restarts_of_both_sides_that_collide_leave_the_connection_as_it_was() {
+    begun();
+    for seed in seeds(6_400, 40) {
+        run_virtual(seed, move |net| async move {
+            let world = World::new(net, 0.0);
+            let (alice, bob) = (world.join("alice").await, world.join("bob").await);
+            soon("connect", alice.mesh.connect(&bob.id)).await.unwrap();
+            sees(&bob, &alice).await;
+            let mut events = [alice.mesh.events(), bob.mesh.events()];
+            sleep(SECOND).await;
+            let apart = MS * (seed % 40) as u32 * 2;
+            let (one, other) = tokio::join!(alice.mesh.restart_ice(&bob.id), async {
+                sleep(apart).await;
+                bob.mesh.restart_ice(&alice.id).await
+            });
+            one.unwrap();
+            other.unwrap();
+            sleep(SECOND * 20).await;
+            for events in &mut events {
+                never_ended(events).await;
+            }
+            media_both_ways(&alice, &bob).await;
+        });
+    }
+}

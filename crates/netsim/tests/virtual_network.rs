@@ -131,7 +131,9 @@ fn a_closed_socket_receives_no_more_and_frees_its_port() {
         let socket = host.socket(7_000).unwrap();
         assert_eq!(host.socket(7_000).unwrap_err().kind(), std::io::ErrorKind::AddrInUse);
         let address = socket.address();
+        assert_eq!(host.open_sockets(), 1);
         drop(socket);
+        assert_eq!(host.open_sockets(), 0);
         a.send_to(b"?", address).unwrap();
         a.send_to(b"?", "127.77.99.1:1".parse().unwrap()).unwrap();
         sleep(MS * 100).await;

@@ -29,6 +29,11 @@ impl Host {
         VirtualSocket::open(self.network.clone(), (self.address, port).into())
     }
 
+    /// How many sockets it has.
+    pub fn open_sockets(&self) -> usize {
+        self.network.with_router(|router, _| router.open_sockets(self.address))
+    }
+
     /// Changes its link towards the others, from now on.
     pub fn set_up(&self, config: LinkConfig) {
         self.set(Direction::Up, config);

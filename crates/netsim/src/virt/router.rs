@@ -138,6 +138,10 @@ impl Router {
         Ok(())
     }
 
+    pub(super) fn open_sockets(&self, ip: IpAddr) -> usize {
+        self.sockets.keys().filter(|address| address.ip() == ip).count()
+    }
+
     pub(super) fn close(&mut self, address: SocketAddr) {
         self.sockets.remove(&address);
     }
