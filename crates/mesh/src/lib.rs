@@ -5,6 +5,7 @@ mod config;
 mod connection;
 mod error;
 mod events;
+mod feedback_queue;
 mod inbox;
 mod incoming;
 mod manager;

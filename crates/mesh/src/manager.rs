@@ -45,6 +45,9 @@ impl Manager {
     fn on_event(&mut self, event: SignalingEvent) {
         match event {
             SignalingEvent::PeerAvailable { peer } => {
+                if let Some(connection) = self.connection(&peer) {
+                    connection.command(Command::PeerBack);
+                }
                 if self.shared.available.lock().insert(peer.clone()) {
                     self.shared.event(MeshEvent::PeerAvailable { peer });
                 }

@@ -38,6 +38,12 @@ pub struct PeerMetrics {
     pub receive_bitrate: Bitrate,
     /// What the bandwidth estimate allows; `None` until there is one.
     pub target_bitrate: Option<Bitrate>,
+    /// Media packets sent again because the peer missed them.
+    pub retransmitted: u64,
+    /// Media packets that the peer was asked for again.
+    pub retransmissions_requested: u64,
+    /// Media packets given up because they waited too long for their turn on a slow path.
+    pub packets_dropped_by_pacer: u64,
     /// Media packets sent.
     pub packets_sent: u64,
     /// Media packets received.

@@ -102,13 +102,14 @@ async fn a_sender_that_gives_up_leaves_no_half_message() {
         let sending = alice.send_message(&bob_id, big);
         let _ = tokio::time::timeout(Duration::from_millis(1), sending).await;
     }
-    alice.send_message(&id("bob"), Message::Text("end".into())).await.unwrap();
+    let sender = tokio::spawn(async move { alice.send_message(&id("bob"), Message::Text("end".into())).await });
     loop {
         match soon("a message", bob.recv_message()).await.unwrap().1 {
             Message::Binary(bytes) => assert!(bytes == pattern(4 << 20), "{} bytes", bytes.len()),
             Message::Text(text) => break assert_eq!(text, "end"),
         }
     }
+    soon("the last message was sent", sender).await.unwrap().unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

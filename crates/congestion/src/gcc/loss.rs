@@ -116,4 +116,23 @@ mod tests {
         assert_eq!(limit_after(10), None);
         assert_eq!(limit_after(20), Some(Bitrate::from_kbps(900)));
     }
+
+    #[test]
+    fn a_loss_that_sending_less_does_not_lessen_limits_no_longer() {
+        let start = Instant::now();
+        let (mut control, mut now, mut lowest) = (LossControl::new(start), start, Bitrate::from_kbps(1_000));
+        for _ in 0..20 {
+            now += Duration::from_secs(1);
+            control.on_feedback(&feedback(now, 20));
+            control.update(now, Bitrate::from_kbps(1_000), None, Duration::from_millis(100));
+            lowest = control.limit().map_or(lowest, |limit| limit.min(lowest));
+        }
+        assert_eq!(control.limit(), None);
+        assert!(lowest >= Bitrate::from_kbps(600), "{lowest}");
+        // More on top of it is congestion again.
+        now += Duration::from_secs(1);
+        control.on_feedback(&feedback(now, 45));
+        control.update(now, Bitrate::from_kbps(1_000), None, Duration::from_millis(100));
+        assert!(control.limit().is_some());
+    }
 }

@@ -15,6 +15,8 @@ pub(crate) struct Path {
     pub(crate) one_way_delay: Duration,
     pub(crate) queue: Duration,
     pub(crate) loss: f64,
+    /// Behind the bottleneck, up to this much, in order.
+    pub(crate) jitter: Duration,
     pub(crate) seed: u64,
 }
 
@@ -51,7 +53,7 @@ pub(crate) fn run(path: &Path, estimator: &mut dyn Estimator, epoch: Instant, le
     let mut pacer: Pacer<usize> = Pacer::new(estimator.pacing_rate(), Duration::from_millis(100));
     let (mut time, mut next_frame, mut next_feedback, mut next_tick) =
         (Duration::ZERO, Duration::ZERO, FEEDBACK, Duration::ZERO);
-    let (mut sequence, mut frame, mut link_free) = (0, 0, Duration::ZERO);
+    let (mut sequence, mut frame, mut link_free, mut last_arrival) = (0, 0, Duration::ZERO, Duration::ZERO);
     let mut flight: VecDeque<InFlight> = VecDeque::new();
     let mut feedback: VecDeque<(Duration, Vec<PacketResult>)> = VecDeque::new();
     let mut seconds = vec![Second::default(); length.as_secs() as usize];
@@ -95,7 +97,8 @@ pub(crate) fn run(path: &Path, estimator: &mut dyn Estimator, epoch: Instant, le
             if queued <= path.queue {
                 link_free = link_free.max(time) + capacity.time_for(paced.item).expect("a capacity above zero");
                 let lost = uniform() < path.loss;
-                arrival = (!lost).then_some(link_free + path.one_way_delay);
+                last_arrival = last_arrival.max(link_free + path.one_way_delay + path.jitter.mul_f64(uniform()));
+                arrival = (!lost).then_some(last_arrival);
             }
             if arrival.is_none() {
                 second.lost += 1;

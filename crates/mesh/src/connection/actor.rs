@@ -38,10 +38,14 @@ use crate::{
 const SILENCE: Duration = Duration::from_secs(1);
 /// The same for a peer without heartbeats, which is heard every two seconds at least.
 const SILENCE_WITHOUT_HEARTBEAT: Duration = Duration::from_millis(2_500);
+/// How long a peer that signaling lost is watched.
+const MAX_SUSPICION: Duration = Duration::from_secs(10);
 /// How often the status is measured.
 const STATUS_INTERVAL: Duration = Duration::from_secs(1);
 /// How long the side that gives way waits for the other one to restart ICE.
-const RESTART_PATIENCE: Duration = Duration::from_secs(2);
+pub(super) const RESTART_PATIENCE: Duration = Duration::from_secs(5);
+/// How long an ICE restart may take before the next: its checks give up after 1.4 s.
+const RESTART_INTERVAL: Duration = Duration::from_millis(1_500);
 /// How long a farewell may take to be acknowledged.
 const FAREWELL: Duration = Duration::from_millis(50);
 /// How long after the control channel the other channels may open.
@@ -74,9 +78,8 @@ pub(super) struct Actor {
     /// When an offer of ours on a standing connection is made again.
     pub(super) answer_due: Option<Instant>,
     pub(super) negotiate_at: Option<Instant>,
-    restart_at: Option<Instant>,
-    /// Signaling lost the peer: at the second time, the connection is over if nothing came since the first.
-    suspected: Option<(Instant, Instant)>,
+    pub(super) restart_at: Option<Instant>,
+    suspected: Option<Suspicion>,
     heartbeat_at: Option<Instant>,
     pings: u64,
     last_ping: Option<(u64, Instant)>,
@@ -103,6 +106,14 @@ pub(super) enum End {
     Failed,
     /// Signaling does not know the peer.
     NotReachable,
+}
+
+/// Signaling lost the peer: whether it is gone shows in what still comes from it.
+struct Suspicion {
+    since: Instant,
+    /// How long it may be silent.
+    patience: Duration,
+    check_at: Instant,
 }
 
 #[derive(Default)]
@@ -199,6 +210,7 @@ impl Actor {
             Command::NotSent(error) => return self.on_not_sent(error).await,
             Command::PeerLeft { on_purpose: true } => return Err(End::Peer(DisconnectReason::UserRequested)),
             Command::PeerLeft { on_purpose: false } => return self.on_hint().await,
+            Command::PeerBack => self.suspected = None,
             Command::Disconnect(reason) => return Err(End::Local(reason)),
             Command::Unwanted => {
                 if !self.peer.is_awaited() && !self.wanted_by_peer && self.connected_at.is_none() {
@@ -210,7 +222,12 @@ impl Actor {
                 self.restart_at = Some(Instant::now() + RESTART_PATIENCE * 2);
                 return self.restart_ice().await;
             }
-            Command::BoundsChanged => {}
+            Command::BoundsChanged => {
+                let bounds = *self.shared.bitrate.lock();
+                if let Some(link) = &self.link {
+                    link.wire.set_bounds(bounds.min, None, bounds.max);
+                }
+            }
         }
         Ok(())
     }
@@ -259,9 +276,9 @@ impl Actor {
             return Ok(());
         }
         let now = Instant::now();
-        let heartbeat = self.link.as_ref().is_some_and(|l| l.control_open);
+        let heartbeat = self.link.as_ref().is_some_and(Link::is_remotemedia);
         let patience = if heartbeat { SILENCE } else { SILENCE_WITHOUT_HEARTBEAT };
-        self.suspected = Some((now, now + patience));
+        self.suspected = Some(Suspicion { since: now, patience, check_at: now + patience });
         self.ping().await;
         Ok(())
     }
@@ -379,7 +396,7 @@ impl Actor {
         let Some(link) = &self.link else { return };
         let queue = Arc::new(TrackQueue::default());
         let incoming = IncomingTrack::new(self.peer.id.clone(), kind, queue.clone());
-        let read = reader::read_track(track, kind, link.payload_types.clone(), queue, self.peer.clone());
+        let read = reader::read_track(track, kind, link.routes.clone(), queue, self.peer.clone());
         self.shared.tasks.spawn(read);
         self.shared.track(incoming);
     }
@@ -559,7 +576,7 @@ impl Actor {
     }
 
     fn next_timer(&self) -> Instant {
-        let suspected = self.suspected.map(|(_, until)| until);
+        let suspected = self.suspected.as_ref().map(|s| s.check_at);
         let timers = [
             self.deadline,
             self.attempt_due,
@@ -581,13 +598,8 @@ impl Actor {
         if due(self.deadline) {
             return Err(End::Failed);
         }
-        if let Some((since, until)) = self.suspected.filter(|(_, until)| *until <= now) {
-            self.suspected = None;
-            let heard = self.link.as_ref().and_then(|l| l.runtime.last_received());
-            if heard.is_none_or(|heard| heard < since) {
-                tracing::debug!(peer = %self.peer.id, silent = ?(until - since), "the peer is gone");
-                return Err(End::Failed);
-            }
+        if due(self.suspected.as_ref().map(|s| s.check_at)) {
+            self.check_silence(now)?;
         }
         if due(self.attempt_due) {
             self.attempt_due = None;
@@ -601,7 +613,8 @@ impl Actor {
             self.negotiate().await?;
         }
         if due(self.restart_at) {
-            self.restart_at = Some(now + RESTART_PATIENCE * 2);
+            let polite = is_polite(&self.shared, &self.peer);
+            self.restart_at = Some(now + if polite { RESTART_PATIENCE } else { RESTART_INTERVAL });
             self.restart_ice().await?;
         }
         if due(self.heartbeat_at) {
@@ -621,6 +634,21 @@ impl Actor {
         Ok(())
     }
 
+    fn check_silence(&mut self, now: Instant) -> Result<(), End> {
+        let Some(suspicion) = &mut self.suspected else { return Ok(()) };
+        let heard = self.link.as_ref().and_then(|l| l.runtime.last_received()).unwrap_or(suspicion.since);
+        suspicion.check_at = heard.max(suspicion.since) + suspicion.patience;
+        if suspicion.check_at <= now {
+            tracing::debug!(peer = %self.peer.id, silent = ?(now - heard), "the peer is gone");
+            return Err(End::Failed);
+        }
+        // It lives without signaling, which may come back. ICE watches over it from here on.
+        if now - suspicion.since > MAX_SUSPICION {
+            self.suspected = None;
+        }
+        Ok(())
+    }
+
     fn measure(&mut self, now: Instant) {
         let sent = self.peer.media.counters();
         let counters = &self.peer.counters;
@@ -629,6 +657,11 @@ impl Actor {
             let seconds = (now - at).as_secs_f64().max(0.001);
             remotemedia_media::Bitrate::from_bps((bytes.saturating_sub(before) as f64 * 8.0 / seconds) as u64)
         };
+        let wire = self.link.as_ref().map(|l| l.wire.stats()).unwrap_or_default();
+        if let Some(rtt) = wire.round_trip_time {
+            // Media tells it more often than heartbeats, and also with peers that have none.
+            counters.rtt_us.store(u64::try_from(rtt.as_micros()).unwrap_or(u64::MAX).max(1), Relaxed);
+        }
         let rtt = counters.rtt_us.load(Relaxed);
         let mut snapshot = self.peer.snapshot.lock();
         let metrics = &mut snapshot.metrics;
@@ -638,6 +671,14 @@ impl Actor {
         }
         metrics.connected_for = self.connected_at.map(|at| now - at).unwrap_or_default();
         metrics.rtt = (rtt > 0).then(|| Duration::from_micros(rtt));
+        let known = wire.round_trip_time.is_some();
+        metrics.send_loss = known.then(|| mean_loss(wire.sent.values().map(|s| (s.packets, s.fraction_lost))));
+        let received = wire.received.values().map(|s| (s.packets, s.fraction_lost));
+        metrics.receive_loss = (!wire.received.is_empty()).then(|| mean_loss(received));
+        metrics.target_bitrate = (wire.feedback_messages > 0).then_some(wire.target);
+        metrics.retransmitted = wire.sent.values().map(|s| s.retransmitted).sum();
+        metrics.retransmissions_requested = wire.received.values().map(|s| s.nacked).sum();
+        metrics.packets_dropped_by_pacer = wire.pacer_dropped;
         metrics.packets_sent = sent.packets;
         metrics.bytes_sent = sent.bytes;
         metrics.video_frames_dropped = sent.video_frames_dropped;
@@ -704,4 +745,12 @@ impl Actor {
         };
         let _ = tokio::time::timeout(FAREWELL, acknowledged).await;
     }
+}
+
+/// The mean of loss fractions, weighted by packets.
+fn mean_loss(streams: impl Iterator<Item = (u64, f64)>) -> f64 {
+    let (packets, lost) = streams.fold((0.0, 0.0), |(packets, lost), (count, fraction)| {
+        (packets + count as f64, lost + count as f64 * fraction)
+    });
+    if packets > 0.0 { lost / packets } else { 0.0 }
 }

@@ -20,11 +20,15 @@ use webrtc::{
     peer_connection::{
         PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler, RTCConfigurationBuilder,
         RTCIceConnectionState, RTCIceGatheringState, RTCIceServer, RTCPeerConnectionIceEvent, RTCPeerConnectionState,
-        Registry, SettingEngine, SettingEngineBuilder, register_default_interceptors,
+        SettingEngine, SettingEngineBuilder,
     },
 };
 
-use crate::{MeshConfig, connection::codecs::media_engine, wire::ConnectionRuntime};
+use crate::{
+    MeshConfig,
+    connection::codecs::media_engine,
+    wire::{ConnectionRuntime, WireShared, build_registry},
+};
 
 /// Bytes that a data channel may hold before `send` waits.
 const SEND_BUFFER: usize = 1 << 20;
@@ -52,10 +56,11 @@ pub(super) async fn peer_connection(
     config: &MeshConfig,
     epoch: u64,
     runtime: Arc<ConnectionRuntime>,
+    wire: &Arc<WireShared>,
     (events, events_lost): (mpsc::Sender<PcEvent>, Arc<AtomicU64>),
 ) -> Result<Arc<dyn PeerConnection>, Error> {
     let mut engine = media_engine(config)?;
-    let registry = register_default_interceptors(Registry::new(), &mut engine)?;
+    let registry = build_registry(&mut engine, wire)?;
     let servers = config.ice_servers.iter().map(|s| RTCIceServer {
         urls: s.urls.clone(),
         username: s.username.clone().unwrap_or_default(),

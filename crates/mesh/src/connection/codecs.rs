@@ -1,7 +1,7 @@
 use remotemedia_media::{Codec, MediaKind};
 use rtc::{
     peer_connection::configuration::media_engine::MIME_TYPE_RTX,
-    rtp_transceiver::rtp_sender::{RTCPFeedback, RTCRtpCodec, RTCRtpCodecParameters, RtpCodecKind},
+    rtp_transceiver::rtp_sender::{RTCRtpCodec, RTCRtpCodecParameters, RtpCodecKind},
 };
 use webrtc::peer_connection::MediaEngine;
 
@@ -43,23 +43,19 @@ pub(super) fn codec_kind(kind: MediaKind) -> RtpCodecKind {
 
 /// How the WebRTC stack names a codec.
 pub(super) fn rtc_codec(codec: Codec) -> RTCRtpCodec {
-    let feedback = |typ: &str, parameter: &str| RTCPFeedback { typ: typ.into(), parameter: parameter.into() };
     let (channels, sdp_fmtp_line) = match codec {
         Codec::Opus => (2, "minptime=10;useinbandfec=1"),
         Codec::Vp9 => (0, "profile-id=0"),
         Codec::H264 => (0, "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f"),
         _ => (0, ""),
     };
-    let rtcp_feedback = match codec.kind() {
-        MediaKind::Audio => Vec::new(),
-        MediaKind::Video => vec![feedback("ccm", "fir")],
-    };
     RTCRtpCodec {
         mime_type: format!("{}/{}", codec.kind(), codec.name()),
         clock_rate: codec.clock_rate(),
         channels,
         sdp_fmtp_line: sdp_fmtp_line.into(),
-        rtcp_feedback,
+        // The interceptors register what feedback they handle.
+        rtcp_feedback: Vec::new(),
     }
 }
 

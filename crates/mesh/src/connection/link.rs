@@ -1,6 +1,5 @@
 use std::sync::Arc;
 
-use parking_lot::RwLock;
 use remotemedia_media::{Codec, MediaKind};
 use rtc::{
     data_channel::RTCDataChannelInit,
@@ -17,13 +16,13 @@ use super::{
     codecs::{codec_kind, configured, preferences, rtc_codec},
     control::{CONTROL_LABEL, MESSAGE_LABEL},
     random_id,
-    reader::PayloadTypes,
+    reader::Routes,
     sdp::Description,
 };
 use crate::{
     DataChannelMode, MeshConfig,
     outgoing::{OutgoingTracks, StreamIdentity},
-    wire::ConnectionRuntime,
+    wire::{ConnectionRuntime, WireShared},
 };
 
 /// One peer connection and what belongs to it. A connection to a peer may use several of them one after the other, until
@@ -32,6 +31,7 @@ pub(super) struct Link {
     pub(super) epoch: u64,
     pub(super) pc: Arc<dyn PeerConnection>,
     pub(super) runtime: Arc<ConnectionRuntime>,
+    pub(super) wire: Arc<WireShared>,
     /// Whether the first offer was ours.
     pub(super) offerer: bool,
     /// Of the offer and answer exchange that is going on, or was last.
@@ -45,7 +45,7 @@ pub(super) struct Link {
     pub(super) connected: bool,
     pub(super) audio: Option<OutTrack>,
     pub(super) video: Option<OutTrack>,
-    pub(super) payload_types: PayloadTypes,
+    pub(super) routes: Arc<Routes>,
     pub(super) control: Option<Arc<dyn DataChannel>>,
     pub(super) control_open: bool,
     pub(super) channels: Vec<Channel>,
@@ -76,7 +76,7 @@ impl Link {
     pub(super) fn new(
         epoch: u64,
         pc: Arc<dyn PeerConnection>,
-        runtime: Arc<ConnectionRuntime>,
+        (runtime, wire): (Arc<ConnectionRuntime>, Arc<WireShared>),
         offerer: bool,
         request_id: String,
     ) -> Self {
@@ -84,6 +84,7 @@ impl Link {
             epoch,
             pc,
             runtime,
+            wire,
             offerer,
             own_request_id: offerer.then(|| request_id.clone()),
             request_id,
@@ -93,7 +94,7 @@ impl Link {
             connected: false,
             audio: None,
             video: None,
-            payload_types: Arc::new(RwLock::default()),
+            routes: Arc::default(),
             control: None,
             control_open: false,
             channels: Vec::new(),

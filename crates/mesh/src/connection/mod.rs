@@ -6,6 +6,7 @@ mod candidates;
 mod channels;
 mod codecs;
 mod control;
+mod feedback;
 mod framing;
 mod link;
 mod negotiation;

@@ -7,15 +7,17 @@ use webrtc::{
 };
 
 use super::{
-    actor::{Actor, End},
+    actor::{Actor, End, RESTART_PATIENCE},
     build, candidates,
     codecs::configured,
-    is_polite,
+    feedback, is_polite,
     link::Link,
     random_id, sdp,
 };
 use crate::{
-    ConnectionReport, ConnectionStage, Feedback, IceCandidate, SignalingMessage, connection::sdp::Description,
+    ConnectionReport, ConnectionStage, Feedback, IceCandidate, SignalingMessage,
+    connection::sdp::Description,
+    wire::{WireConfig, WireShared},
 };
 
 /// How long changes are gathered before they are offered: one change often reports itself twice.
@@ -56,7 +58,7 @@ impl Actor {
                 link.request_id = request_id.clone();
                 link.offer_pending = true;
                 // Browsers send with the payload types of our offer as soon as they have it.
-                link.payload_types.write().clone_from(&all_codecs(&link.local));
+                link.routes.set_codecs(all_codecs(&link.local));
                 self.answer_due = Some(Instant::now() + self.shared.config.attempt_timeout);
                 self.signal(SignalingMessage::Offer { sdp: sdp::mark(&text), request_id });
                 Ok(())
@@ -83,6 +85,8 @@ impl Actor {
         if !same {
             return self.answer_afresh(sdp, request_id).await;
         }
+        // The peer is at it: no need to restart from here as well.
+        self.restart_at = self.restart_at.map(|_| Instant::now() + RESTART_PATIENCE);
         let Some(link) = &mut self.link else { return Ok(()) };
         if colliding {
             let pc = link.pc.clone();
@@ -169,7 +173,7 @@ impl Actor {
         self.report.reached(ConnectionStage::Checking);
         self.settle_tracks().await?;
         let Some(link) = &mut self.link else { return Ok(()) };
-        link.payload_types.write().clone_from(&all_codecs(&link.local));
+        link.routes.set_codecs(all_codecs(&link.local));
         let Some(remote) = &link.remote else { return Ok(()) };
         let candidates = self.early.take(Instant::now(), &remote.ufrags, &link.request_id);
         for candidate in candidates {
@@ -236,7 +240,9 @@ impl Actor {
         if self.published.as_ref() != Some(&codecs) {
             let [audio, video] = codecs.clone();
             self.published = Some(codecs);
-            self.shared.feedback(Feedback::MediaReady { peer: self.peer.id.clone(), audio, video });
+            let (peer, rate) = (self.peer.id.clone(), link.wire.target());
+            self.shared.feedback(Feedback::MediaReady { peer: peer.clone(), audio, video });
+            self.shared.feedback(Feedback::TargetBitrate { peer, rate });
         }
     }
 
@@ -313,9 +319,14 @@ impl Actor {
         self.negotiate_at = None;
         self.attempt_due = offerer.then(|| Instant::now() + self.shared.config.attempt_timeout);
         let runtime = self.shared.runtime.for_connection();
+        let bounds = *self.shared.bitrate.lock();
+        let wire = WireShared::new(&WireConfig { min: bounds.min, start: bounds.start, max: bounds.max });
         let events = (self.events_sender.clone(), self.events_lost.clone());
-        let pc = build::peer_connection(&self.shared.config, self.epoch, runtime.clone(), events).await?;
-        Ok(Link::new(self.epoch, pc, runtime, offerer, request_id))
+        let pc = build::peer_connection(&self.shared.config, self.epoch, runtime.clone(), &wire, events).await?;
+        let link = Link::new(self.epoch, pc, (runtime, wire.clone()), offerer, request_id);
+        let (shared, peer) = (self.shared.clone(), self.peer.clone());
+        self.shared.tasks.spawn(feedback::listen(wire, link.routes.clone(), shared, peer));
+        Ok(link)
     }
 
     /// A peer connection could not even be made: no later try would do better.

@@ -36,6 +36,8 @@ pub(crate) enum Command {
     DescriptionSent,
     /// The peer left signaling.
     PeerLeft { on_purpose: bool },
+    /// The peer is in signaling, again or still.
+    PeerBack,
     /// End the connection.
     Disconnect(DisconnectReason),
     /// Nobody waits for the connection any more.

@@ -1,9 +1,10 @@
 use std::{
+    collections::VecDeque,
     sync::{Arc, atomic::Ordering::Relaxed},
     time::Duration,
 };
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use remotemedia_media::{Codec, MediaKind, RtpTimestamp};
 use remotemedia_rtp::{DuplicateFilter, ReceivedPacket, SequenceUnwrapper};
 use rtc::{rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication, rtp};
@@ -13,8 +14,61 @@ use webrtc::media_stream::track_remote::{TrackRemote, TrackRemoteEvent};
 use super::peer::Peer;
 use crate::{TrackItem, incoming::TrackQueue};
 
-/// Which codec a payload type means on this connection.
-pub(super) type PayloadTypes = Arc<RwLock<Vec<(Codec, u8)>>>;
+/// Where what comes in on a connection belongs.
+#[derive(Default)]
+pub(super) struct Routes {
+    codecs: RwLock<Vec<(Codec, u8)>>,
+    streams: Mutex<Streams>,
+}
+
+#[derive(Default)]
+struct Streams {
+    known: Vec<(u32, Arc<TrackQueue>)>,
+    /// Reports that came before the first packet of their stream.
+    early: VecDeque<(u32, TrackItem)>,
+}
+
+impl Routes {
+    /// SSRCs that are kept: a peer that keeps changing them is not worth more.
+    const STREAMS: usize = 16;
+
+    /// Which codec a payload type means from now on.
+    pub(super) fn set_codecs(&self, codecs: Vec<(Codec, u8)>) {
+        *self.codecs.write() = codecs;
+    }
+
+    fn codec(&self, payload_type: u8) -> Option<Codec> {
+        self.codecs.read().iter().find(|(_, pt)| *pt == payload_type).map(|(codec, _)| *codec)
+    }
+
+    fn add_stream(&self, ssrc: u32, queue: &Arc<TrackQueue>) {
+        let mut streams = self.streams.lock();
+        streams.known.retain(|(known, _)| *known != ssrc);
+        if streams.known.len() >= Self::STREAMS {
+            streams.known.remove(0);
+        }
+        streams.known.push((ssrc, queue.clone()));
+        if let Some(at) = streams.early.iter().position(|(early, _)| *early == ssrc)
+            && let Some((_, report)) = streams.early.remove(at)
+        {
+            queue.push(report);
+        }
+    }
+
+    /// Hands a sender report to the track it belongs to, at the latest when that begins.
+    pub(super) fn report(&self, ssrc: u32, report: TrackItem) {
+        let mut streams = self.streams.lock();
+        if let Some((_, queue)) = streams.known.iter().find(|(known, _)| *known == ssrc) {
+            queue.push(report);
+            return;
+        }
+        streams.early.retain(|(early, _)| *early != ssrc);
+        if streams.early.len() >= Self::STREAMS {
+            streams.early.pop_front();
+        }
+        streams.early.push_back((ssrc, report));
+    }
+}
 
 /// The least time between two keyframe requests, and what is assumed until the round-trip time is known.
 const MIN_KEYFRAME_INTERVAL: Duration = Duration::from_millis(50);
@@ -24,12 +78,12 @@ const UNKNOWN_RTT: Duration = Duration::from_millis(200);
 pub(super) async fn read_track(
     track: Arc<dyn TrackRemote>,
     kind: MediaKind,
-    payload_types: PayloadTypes,
+    routes: Arc<Routes>,
     queue: Arc<TrackQueue>,
     peer: Arc<Peer>,
 ) {
     let mut reader = Reader {
-        payload_types,
+        routes,
         peer,
         queue: queue.clone(),
         kind,
@@ -44,8 +98,7 @@ pub(super) async fn read_track(
             biased;
             event = track.poll() => match event {
                 Some(TrackRemoteEvent::OnRtpPacket(packet)) => reader.take(packet),
-                Some(TrackRemoteEvent::OnOpen(init)) => {
-                    reader.ssrc.get_or_insert(init.ssrc);
+                Some(TrackRemoteEvent::OnOpen(_)) => {
                     // The path was away: what was lost meanwhile is not asked for again, only a keyframe helps.
                     if std::mem::replace(&mut opened, true) {
                         reader.push(TrackItem::Interrupted);
@@ -62,7 +115,7 @@ pub(super) async fn read_track(
 }
 
 struct Reader {
-    payload_types: PayloadTypes,
+    routes: Arc<Routes>,
     peer: Arc<Peer>,
     queue: Arc<TrackQueue>,
     kind: MediaKind,
@@ -79,11 +132,11 @@ impl Reader {
         if packet.payload.is_empty() {
             return;
         }
-        let codec =
-            self.payload_types.read().iter().find(|(_, pt)| *pt == header.payload_type).map(|(codec, _)| *codec);
+        let codec = self.routes.codec(header.payload_type);
         let Some(codec) = codec.filter(|codec| codec.kind() == self.kind) else { return };
         if self.ssrc != Some(header.ssrc) {
             self.ssrc = Some(header.ssrc);
+            self.routes.add_stream(header.ssrc, &self.queue);
             self.sequence = SequenceUnwrapper::new();
             self.filter = DuplicateFilter::new();
         }

@@ -22,7 +22,8 @@ use super::{
 
 const MAX_NACKS: u16 = 20;
 const REPORT_INTERVAL: Duration = Duration::from_millis(500);
-const FEEDBACK_INTERVAL: Duration = Duration::from_millis(50);
+/// More often would cost an audio call a third of its rate.
+const FEEDBACK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// A connection's interceptors: retransmission of video, reports, transport-wide feedback both ways, pacing, and
 /// [`Tap`]. Registers what they need of negotiation with `engine`, whose codecs must have been registered before.

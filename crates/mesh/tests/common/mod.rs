@@ -1,18 +1,28 @@
 //! An in-memory signaling server and helpers for meshes on loopback sockets.
-#![allow(unreachable_pub)]
+// Each test binary uses a part of it.
+#![allow(unreachable_pub, dead_code)]
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex},
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
+    task::{Context, Poll},
     time::Duration,
 };
 
 use async_trait::async_trait;
-use remotemedia_media::PeerId;
+use bytes::Bytes;
+use remotemedia_media::{Codec, MediaKind, PeerId, RtpTimestamp};
 use remotemedia_mesh::{
-    Mesh, MeshConfig, MeshEvent, MeshEvents, Signaler, SignalingError, SignalingEvent, SignalingMessage,
+    DatagramSocket, IncomingTrack, Mesh, MeshConfig, MeshEvent, MeshEvents, Network, Signaler, SignalingError,
+    SignalingEvent, SignalingMessage, TrackItem,
 };
-use tokio::sync::mpsc;
+use remotemedia_rtp::OutgoingPacket;
+use tokio::{io::ReadBuf, sync::mpsc};
 
 /// Everything in a test must happen within this time.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -91,6 +101,52 @@ pub async fn mesh_with(hub: &Hub, config: MeshConfig) -> Mesh {
     mesh
 }
 
+/// A started mesh whose sockets hang on `cable`.
+pub async fn mesh_on(hub: &Hub, config: MeshConfig, cable: &Cable) -> Mesh {
+    let member = hub.join(&config.local_id);
+    let mesh = Mesh::with_network(config, member, Arc::new(cable.clone())).unwrap();
+    mesh.start().await;
+    mesh
+}
+
+/// Sends a video frame of one packet every 10 ms, for ever.
+pub async fn send_video(mesh: &Mesh, to: &str) {
+    for number in 0u32.. {
+        let payload = Bytes::copy_from_slice(&number.to_be_bytes());
+        let packet = OutgoingPacket { timestamp: RtpTimestamp(number * 900), marker: true, payload };
+        // Fails while the peer is not connected, which some tests bring about.
+        let _ = mesh.send_media(&id(to), Codec::Vp8, &[packet], true);
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// The numbers of `count` packets that [`send_video`] sent, from a fresh track.
+pub async fn video_numbers(track: &mut IncomingTrack, count: usize) -> Vec<u32> {
+    let mut numbers = Vec::new();
+    while numbers.len() < count {
+        match soon("a packet", track.recv()).await.expect("the track lives") {
+            TrackItem::Packet { packet, .. } => {
+                numbers.push(u32::from_be_bytes(packet.payload[..].try_into().unwrap()));
+            }
+            _ => continue,
+        }
+    }
+    numbers
+}
+
+/// The next video track.
+pub async fn video_track(mesh: &Mesh) -> IncomingTrack {
+    soon("a video track", async {
+        loop {
+            let track = mesh.next_track().await.unwrap();
+            if track.kind() == MediaKind::Video {
+                return track;
+            }
+        }
+    })
+    .await
+}
+
 /// Waits for something, but not for ever.
 pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
     match tokio::time::timeout(PATIENCE, future).await {
@@ -120,4 +176,57 @@ pub async fn event(events: &mut MeshEvents, wanted: impl Fn(&MeshEvent) -> bool)
         }
     })
     .await
+}
+
+/// Real sockets that can be cut off from the world.
+#[derive(Clone, Debug, Default)]
+pub struct Cable {
+    cut: Arc<AtomicBool>,
+}
+
+impl Cable {
+    pub fn cut(&self) {
+        self.cut.store(true, SeqCst);
+    }
+
+    pub fn mend(&self) {
+        self.cut.store(false, SeqCst);
+    }
+}
+
+impl Network for Cable {
+    fn wrap(&self, socket: std::net::UdpSocket) -> io::Result<Arc<dyn DatagramSocket>> {
+        socket.set_nonblocking(true)?;
+        Ok(Arc::new(CableSocket { socket: tokio::net::UdpSocket::from_std(socket)?, cable: self.clone() }))
+    }
+}
+
+#[derive(Debug)]
+struct CableSocket {
+    socket: tokio::net::UdpSocket,
+    cable: Cable,
+}
+
+impl DatagramSocket for CableSocket {
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+
+    fn poll_send(&self, cx: &mut Context<'_>, datagram: &[u8], to: SocketAddr) -> Poll<io::Result<()>> {
+        if self.cable.cut.load(SeqCst) {
+            return Poll::Ready(Ok(()));
+        }
+        self.socket.poll_send_to(cx, datagram, to).map_ok(|_| ())
+    }
+
+    fn poll_recv(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<(usize, SocketAddr)>> {
+        loop {
+            let mut read = ReadBuf::new(buffer);
+            let from = std::task::ready!(self.socket.poll_recv_from(cx, &mut read))?;
+            let size = read.filled().len();
+            if !self.cable.cut.load(SeqCst) {
+                return Poll::Ready(Ok((size, from)));
+            }
+        }
+    }
 }
