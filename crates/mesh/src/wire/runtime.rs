@@ -223,11 +223,12 @@ fn enlarge_buffers(socket: &std::net::UdpSocket) -> io::Result<SocketBuffers> {
         }
     }
     let granted = SocketBuffers { receive: socket.recv_buffer_size()?, send: socket.send_buffer_size()? };
-    if granted.receive < SOCKET_BUFFER {
+    if granted.receive.min(granted.send) < SOCKET_BUFFER {
         tracing::debug!(
             asked = SOCKET_BUFFER,
-            granted = granted.receive,
-            "the receive buffer is capped: raise net.core.rmem_max against losses in bursts"
+            granted.receive,
+            granted.send,
+            "socket buffers are capped: raise net.core.rmem_max and wmem_max against losses in bursts"
         );
     }
     Ok(granted)

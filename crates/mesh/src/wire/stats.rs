@@ -40,7 +40,7 @@ pub(crate) struct WireStats {
 pub(crate) struct SentStream {
     /// Packets handed to the wire, without retransmissions.
     pub(crate) packets: u64,
-    /// Their bytes with RTP header.
+    /// Their payload in bytes.
     pub(crate) bytes: u64,
     /// Packets sent again on request.
     pub(crate) retransmitted: u64,
@@ -63,7 +63,7 @@ pub(crate) struct SentStream {
 pub(crate) struct ReceivedStream {
     /// Packets that arrived, without retransmissions.
     pub(crate) packets: u64,
-    /// Their bytes with RTP header.
+    /// Their payload in bytes.
     pub(crate) bytes: u64,
     /// Share of packets lost between our last two reports, 0.0 to 1.0.
     pub(crate) fraction_lost: f64,

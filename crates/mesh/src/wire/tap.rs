@@ -97,7 +97,7 @@ impl Tap {
             figures.retransmitted += 1;
         } else {
             figures.packets += 1;
-            figures.bytes += packet.marshal_size() as u64;
+            figures.bytes += packet.payload.len() as u64;
         }
     }
 
@@ -126,7 +126,7 @@ impl Tap {
             let mut control = self.shared.control.lock();
             let figures = control.stats.received.entry(ssrc).or_default();
             figures.packets += 1;
-            figures.bytes += packet.marshal_size() as u64;
+            figures.bytes += packet.payload.len() as u64;
         }
     }
 
@@ -306,5 +306,19 @@ impl Interceptor for Tap {
 impl Drop for Tap {
     fn drop(&mut self) {
         self.shared.events.close();
+        let stats = self.shared.stats();
+        tracing::debug!(
+            target_bitrate = %stats.target,
+            rtt = ?stats.round_trip_time,
+            feedback = stats.feedback_messages,
+            arrived = stats.feedback_arrived,
+            lost = stats.feedback_lost,
+            pacer_dropped = stats.pacer_dropped,
+            pacer_longest_wait = ?stats.pacer_longest_wait,
+            retransmissions_skipped = stats.retransmissions_skipped,
+            padding = stats.padding_packets,
+            events_dropped = stats.events_dropped,
+            "a connection's media has ended"
+        );
     }
 }
