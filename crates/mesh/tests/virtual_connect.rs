@@ -15,7 +15,7 @@ fn attempt(seed: u64, loss: f64) -> [Duration; 2] {
         let world = World::new(net, loss);
         let (alice, bob) = (world.join("alice").await, world.join("bob").await);
         // Each side is the polite one half of the time.
-        let (caller, called) = if seed % 2 == 0 { (&alice, &bob) } else { (&bob, &alice) };
+        let (caller, called) = if seed.is_multiple_of(2) { (&alice, &bob) } else { (&bob, &alice) };
         let started = Instant::now();
         soon("connect", caller.mesh.connect(&called.id)).await.unwrap();
         let connected = started.elapsed();

@@ -17,7 +17,7 @@ fn both_connect(seed: u64, loss: f64, later: Duration) -> Duration {
         let world = World::new(net, loss);
         let (alice, bob) = (world.join("alice").await, world.join("bob").await);
         let mut events = [alice.mesh.events(), bob.mesh.events()];
-        let (first, second) = if seed % 2 == 0 { (&alice, &bob) } else { (&bob, &alice) };
+        let (first, second) = if seed.is_multiple_of(2) { (&alice, &bob) } else { (&bob, &alice) };
         let started = Instant::now();
         let (one, two) = soon("both connect", async {
             tokio::join!(first.mesh.connect(&second.id), async {
