@@ -21,6 +21,7 @@ pub(crate) async fn run(shared: Arc<Shared>) {
     let cancel = shared.cancel.clone();
     loop {
         tokio::select! {
+            biased;
             () = cancel.cancelled() => return,
             event = shared.signaler.next_event() => match event {
                 Some(event) => manager.on_event(event),

@@ -191,6 +191,7 @@ impl Actor {
             let timer = self.next_timer();
             let cancel = self.shared.cancel.clone();
             tokio::select! {
+                biased;
                 () = cancel.cancelled() => return Err(End::Local(DisconnectReason::UserRequested)),
                 command = self.commands.recv() => match command {
                     Some(command) => self.on_command(command).await?,
@@ -219,7 +220,11 @@ impl Actor {
                 }
             }
             Command::UseCodec(codec) => self.use_codec(codec).await,
-            Command::RestartIce => return self.restart_ice().await,
+            Command::RestartIce => {
+                // Asked for while the path is down it comes too early, and then again.
+                self.restart_at = Some(Instant::now() + RESTART_PATIENCE * 2);
+                return self.restart_ice().await;
+            }
             Command::BoundsChanged => {
                 let bounds = *self.shared.bitrate.lock();
                 if let Some(link) = &self.link {
@@ -313,6 +318,9 @@ impl Actor {
 
     async fn on_state(&mut self, state: RTCPeerConnectionState) -> Result<(), End> {
         let stood = self.link.as_ref().is_some_and(|l| l.connected);
+        if let Some(link) = &mut self.link {
+            link.up = state == RTCPeerConnectionState::Connected;
+        }
         match state {
             RTCPeerConnectionState::Connected if stood => {
                 self.restart_at = None;
@@ -611,9 +619,13 @@ impl Actor {
             self.negotiate().await?;
         }
         if due(self.restart_at) {
+            let up = self.link.as_ref().is_some_and(|l| l.up);
             let polite = is_polite(&self.shared, &self.peer);
-            self.restart_at = Some(now + if polite { RESTART_PATIENCE } else { RESTART_INTERVAL });
-            self.restart_ice().await?;
+            let pause = if polite { RESTART_PATIENCE } else { RESTART_INTERVAL };
+            self.restart_at = (!up).then_some(now + pause);
+            if !up {
+                self.restart_ice().await?;
+            }
         }
         if due(self.heartbeat_at) {
             self.heartbeat_at = Some(now + self.shared.config.heartbeat_interval);

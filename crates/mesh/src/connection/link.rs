@@ -43,6 +43,8 @@ pub(super) struct Link {
     pub(super) local: Description,
     pub(super) remote: Option<Description>,
     pub(super) connected: bool,
+    /// The path works now.
+    pub(super) up: bool,
     pub(super) audio: Option<OutTrack>,
     pub(super) video: Option<OutTrack>,
     pub(super) routes: Arc<Routes>,
@@ -93,6 +95,7 @@ impl Link {
             local: Description::default(),
             remote: None,
             connected: false,
+            up: false,
             audio: None,
             video: None,
             routes: Arc::default(),

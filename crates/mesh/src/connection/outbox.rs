@@ -1,5 +1,6 @@
 use std::{sync::Arc, time::Duration};
 
+use futures_util::{StreamExt, stream::FuturesUnordered};
 use remotemedia_media::PeerId;
 use tokio::{
     sync::mpsc,
@@ -17,35 +18,71 @@ const GRACE: Duration = Duration::from_millis(500);
 /// JSON-RPC code of the signaling protocol: too many messages, try later.
 const RATE_LIMITED: i32 = -32005;
 
-/// Hands messages to signaling one after the other, so that the actor never waits for a server.
+/// How many candidates may be on their way at once.
+const MAX_CANDIDATES: usize = 16;
+
+/// Hands messages to signaling, so that the actor never waits for a server. Descriptions and farewells go one after the
+/// other; candidates wait neither for those nor for each other, because a receiver keeps those that come early, and each
+/// wait would cost a round trip to the server.
 pub(super) async fn run(
     signaler: Arc<dyn Signaler>,
     peer: PeerId,
-    mut messages: mpsc::Receiver<SignalingMessage>,
+    messages: mpsc::Receiver<SignalingMessage>,
     results: mpsc::WeakSender<Command>,
     cancel: CancellationToken,
 ) {
-    let send_all = async {
-        while let Some(message) = messages.recv().await {
-            let is_description = matches!(message, SignalingMessage::Offer { .. } | SignalingMessage::Answer { .. });
-            let result = send(&*signaler, &peer, message).await;
-            let report = match result {
-                Ok(()) if is_description => Command::DescriptionSent,
-                Ok(()) => continue,
-                Err(error) => Command::NotSent(error),
-            };
-            if let Some(results) = results.upgrade() {
-                let _ = results.try_send(report);
-            }
-        }
-    };
     let shut_down = async {
         cancel.cancelled().await;
         sleep(GRACE).await;
     };
     tokio::select! {
-        () = send_all => {}
+        biased;
+        () = send_all(&*signaler, &peer, messages, &results) => {}
         () = shut_down => {}
+    }
+}
+
+async fn send_all(
+    signaler: &dyn Signaler,
+    peer: &PeerId,
+    mut messages: mpsc::Receiver<SignalingMessage>,
+    results: &mpsc::WeakSender<Command>,
+) {
+    let deliver = |message: SignalingMessage| async move {
+        let is_description = matches!(message, SignalingMessage::Offer { .. } | SignalingMessage::Answer { .. });
+        let report = match send(signaler, peer, message).await {
+            Ok(()) if is_description => Command::DescriptionSent,
+            Ok(()) => return,
+            Err(error) => Command::NotSent(error),
+        };
+        if let Some(results) = results.upgrade() {
+            let _ = results.try_send(report);
+        }
+    };
+    // At most one: a queue of its own, so that the next one waits in `messages`.
+    let mut in_turn = FuturesUnordered::new();
+    let mut next_in_turn = None;
+    let mut candidates = FuturesUnordered::new();
+    let mut open = true;
+    loop {
+        if in_turn.is_empty()
+            && let Some(message) = next_in_turn.take()
+        {
+            in_turn.push(deliver(message));
+        }
+        tokio::select! {
+            biased;
+            Some(()) = in_turn.next() => {}
+            Some(()) = candidates.next() => {}
+            message = messages.recv(), if open && next_in_turn.is_none() && candidates.len() < MAX_CANDIDATES => {
+                match message {
+                    Some(candidate @ SignalingMessage::Candidate(_)) => candidates.push(deliver(candidate)),
+                    Some(message) => next_in_turn = Some(message),
+                    None => open = false,
+                }
+            }
+            else => return,
+        }
     }
 }
 

@@ -95,6 +95,7 @@ pub(super) async fn read_track(
     let mut opened = false;
     loop {
         tokio::select! {
+            biased;
             event = track.poll() => match event {
                 Some(TrackRemoteEvent::OnRtpPacket(packet)) => reader.take(packet),
                 Some(TrackRemoteEvent::OnOpen(_)) => {
