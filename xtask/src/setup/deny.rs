@@ -27,7 +27,7 @@ pub(crate) fn install() -> Result<()> {
     eprintln!("setup: cargo-deny {VERSION} is missing: it is compiled into {}", root.display());
     let mut install = shell::cargo(Path::new("."));
     install
-        .args(["install", "--locked", "--no-default-features", "--version", VERSION, "cargo-deny", "--root"])
+        .args(["install", "--quiet", "--locked", "--no-default-features", "--version", VERSION, "cargo-deny", "--root"])
         .arg(&root)
         .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0")
         .env("CARGO_PROFILE_RELEASE_LTO", "off")
