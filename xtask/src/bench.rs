@@ -29,7 +29,7 @@ pub(crate) fn run(workspace: &Workspace, name: Option<&str>, json: bool) -> Resu
     };
     if chosen.is_empty() {
         let names: Vec<&str> = benches.iter().map(|bench| bench.name).collect();
-        bail!("there is no such bench; there are: {}", names.join(", "));
+        bail!("no bench to run; the workspace has: [{}]", names.join(", "));
     }
     if let (true, Some(bench)) = (json, chosen.iter().find(|bench| bench.criterion)) {
         bail!(

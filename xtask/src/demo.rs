@@ -15,7 +15,7 @@ pub(crate) fn run(workspace: &Workspace, headless: bool, arguments: &[String]) -
     let mut cargo = shell::cargo(&workspace.root);
     cargo.args(["run", "--locked", "--release"]);
     if headless {
-        cargo.args(["--package", "remotemedia-examples", "--example", "demo", "--"]);
+        cargo.args(["--package", "remotemedia-examples", "--example", "headless_demo", "--"]);
     } else {
         cargo.args(["--package", "remotemedia-cli", "--bin", "remotemedia", "--", "serve"]);
         if !arguments.iter().any(|argument| argument.starts_with("--listen")) {

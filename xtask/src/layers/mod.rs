@@ -35,6 +35,11 @@ impl fmt::Display for Violation {
     }
 }
 
+/// Whether a package is for users, and no tool for those who develop it.
+pub(crate) fn ships(package: &str) -> bool {
+    table::find(package).is_some_and(|known| known.floor != table::Floor::Tool)
+}
+
 /// Checks arrows between crates, every source file, and that the handbook tells the same story.
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     let files = sources::read(workspace)?;
