@@ -11,6 +11,25 @@ pub struct SentPacket {
     pub size: usize,
     /// When it was handed to the socket.
     pub sent_at: Instant,
+    /// The probe that it is part of.
+    pub probe: Option<ProbeId>,
+}
+
+/// Names a [`ProbeCluster`] of one estimator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ProbeId(pub u32);
+
+/// A short run of packets that an estimator wants sent faster than its target, to learn whether the path carries more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProbeCluster {
+    /// Goes into [`SentPacket::probe`] of every packet of the run.
+    pub id: ProbeId,
+    /// How fast to send.
+    pub rate: Bitrate,
+    /// The least number of packets in it.
+    pub min_packets: u32,
+    /// The least number of bytes in it, as [`SentPacket::size`] counts.
+    pub min_bytes: usize,
 }
 
 /// What the receiver said of one packet.
@@ -44,4 +63,14 @@ pub trait Estimator: Send {
 
     /// What may be sent now, all media and data together.
     fn target(&self) -> Bitrate;
+
+    /// How fast a pacer should send what is queued: above the target, so that a large frame does not wait for its turn.
+    fn pacing_rate(&self) -> Bitrate {
+        self.target().scale(2.5)
+    }
+
+    /// The next probe to send, if one is wanted. Asking takes it; a probe that is not sent does no harm.
+    fn next_probe(&mut self) -> Option<ProbeCluster> {
+        None
+    }
 }

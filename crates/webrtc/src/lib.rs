@@ -1,1 +1,37 @@
 //! WebRTC multi-peer transport for real-time media pipelines: raw frames in, raw frames out.
+//!
+//! [`WebRtcTransport`] connects to browsers and native peers through a JSON-RPC signaling server, encodes what it is
+//! given (Opus; VP9, VP8 or H.264), decodes what it receives, and runs media through pipelines of
+//! `remotemedia-runtime-core`.
+//!
+//! Features: `opus`, `h264` and `vpx` (VP8 and VP9; needs the system's libvpx), all on by default.
+#![forbid(unsafe_code)]
+
+pub mod data_channel;
+pub mod transport;
+
+mod codec_config;
+mod config;
+mod engine;
+mod error;
+mod events;
+mod message;
+mod signaling;
+
+pub use crate::{
+    codec_config::{AudioCodec, VideoCodec},
+    config::{ConfigOptions, DataChannelMode, JitterMode, TurnServer, WebRtcTransportConfig},
+    error::{Result, WebRtcError},
+    events::{TransportEvent, TransportEvents},
+    message::DataChannelMessage,
+    transport::{
+        BroadcastFailure, BroadcastStats, Environment, PeerInfo, PeerMetrics, SharedSignaler, WebRtcTransport,
+    },
+};
+pub use remotemedia_media::{
+    AudioFrame, Bitrate, Codec, MediaKind, NtpTime, PeerId, PixelFormat, Plane, StreamId, VideoFrame,
+};
+pub use remotemedia_mesh::{
+    ConnectionReport, ConnectionStage, DatagramSocket, DisconnectReason, IceCandidate, Network, Signaler,
+    SignalingError, SignalingEvent, SignalingMessage,
+};

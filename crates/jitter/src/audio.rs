@@ -1,0 +1,583 @@
+mod config;
+mod control;
+mod decoder;
+mod delay;
+mod samples;
+mod stats;
+mod stretch;
+mod timeline;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use remotemedia_media::RtpTimestamp;
+
+pub use self::{
+    config::{PlayoutConfig, PlayoutConfigError, PlayoutMode},
+    decoder::{PacketDecoder, UndecodablePacket},
+    stats::PlayoutStats,
+};
+use self::{
+    control::{Adjustment, DelayControl},
+    samples::SampleQueue,
+    timeline::Timeline,
+};
+
+/// An audio packet as it came in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AudioPacket {
+    /// Sequence number, extended over its wraps so that it only grows.
+    pub sequence: u64,
+    /// Media time of the first sample on the RTP clock.
+    pub timestamp: RtpTimestamp,
+    /// What the decoder takes. Nothing (padding) counts as received and has no sound.
+    pub payload: Bytes,
+    /// When it arrived.
+    pub arrival: Instant,
+}
+
+/// Plays one stream of audio packets.
+///
+/// [`AudioPlayout::insert`] takes packets in any order, [`AudioPlayout::pull`] gives the samples that are due, decoding them
+/// on the way. Between the two stands the delay: how far the playout is behind the fastest packet of the last 10 s.
+///
+/// - It starts at [`PlayoutConfig::start`]. In adaptive mode it then moves to where waiting longer would cost more than the
+///   late packets that it saves; on a clean path that is the time to the next pull.
+/// - It moves by cutting pauses, or by leaving out or repeating a single pitch period where the sound repeats itself. After a
+///   stall it comes back the same way; what is more than 500 ms too old is skipped.
+/// - A packet that is missing when its turn comes is decoded from the redundancy of the next one, or else concealed. When
+///   nothing at all has come, playout waits, concealing: nothing of what arrives later is lost.
+/// - A jump of the timestamp without one of the sequence number is a pause of the sender (DTX). It is filled with comfort noise
+///   and not counted as loss.
+/// - A jump of more than 2 s between timestamps and arrival times begins the timeline anew.
+///
+/// At most 512 packets wait here; the oldest go first and count as discarded.
+#[derive(Debug)]
+pub struct AudioPlayout<D> {
+    config: PlayoutConfig,
+    decoder: D,
+    packets: BTreeMap<u64, Waiting>,
+    /// Sequence numbers of packets without sound.
+    padding: BTreeSet<u64>,
+    queue: SampleQueue,
+    timeline: Timeline,
+    control: DelayControl,
+    /// Where playout stands; `None` until the first packet is due.
+    position: Option<Position>,
+    stats: PlayoutStats,
+    /// The last sample emitted was made up for a missing packet.
+    concealing: bool,
+    /// The first packet of the timeline since it began anew.
+    oldest: u64,
+}
+
+/// Most packets that wait at a time: 10 s of 20 ms each.
+const MOST_PACKETS: usize = 512;
+/// What is more than this above the target is skipped at once; the rest is caught up with.
+const MOST_EXCESS_MICROS: i64 = 500_000;
+/// A missing stretch longer than this is jumped over.
+const LONGEST_CONCEALMENT_MICROS: i64 = 500_000;
+/// A pause this long without any packet counts as concealment, not as one that the sender may have made.
+const LONGEST_OPEN_PAUSE_MICROS: i64 = 1_000_000;
+/// A gap between consecutive packets up to this long is inaccuracy, not a pause.
+const LEAST_PAUSE_MICROS: i64 = 2_500;
+/// Length of the fade where something was cut out.
+const FADE_MICROS: i64 = 5_000;
+/// Below this mean square (-60 dBFS) sound is silence.
+const SILENCE: f32 = 1e-6;
+
+/// What one [`AudioPlayout::pull`] gave.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pulled {
+    /// Media time of the first sample; `None` before the first packet is due. It stands still while playout waits for packets.
+    pub timestamp: Option<RtpTimestamp>,
+    /// How many samples of each channel came out of packets; the others were made up.
+    pub from_packets: usize,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    /// Position of its first sample.
+    start: i64,
+    payload: Bytes,
+    arrival: Instant,
+}
+
+/// Where playout stands, in samples on the extended media clock.
+#[derive(Debug)]
+struct Position {
+    /// The next sample to decode.
+    cursor: i64,
+    /// The packet that should hold it.
+    next: u64,
+    /// Samples made up since packets ran out, while the cursor waits.
+    waited: i64,
+    /// Of these, the ones not yet known to be concealment or comfort, and those of them that are silent.
+    open: (u64, u64),
+    /// Samples of the last packet decoded.
+    packet_len: i64,
+}
+
+impl<D: PacketDecoder> AudioPlayout<D> {
+    /// Playout through `decoder`.
+    ///
+    /// # Errors
+    ///
+    /// [`PlayoutConfigError`] if a value of `config` is out of range.
+    pub fn new(config: PlayoutConfig, decoder: D) -> Result<Self, PlayoutConfigError> {
+        config.check()?;
+        Ok(Self {
+            config,
+            decoder,
+            packets: BTreeMap::new(),
+            padding: BTreeSet::new(),
+            queue: SampleQueue::new(config.channels),
+            timeline: Timeline::new(config.clock_rate, config.sample_rate),
+            control: DelayControl::new(config),
+            position: None,
+            stats: PlayoutStats::default(),
+            concealing: false,
+            oldest: 0,
+        })
+    }
+
+    /// Takes a packet.
+    pub fn insert(&mut self, packet: AudioPacket) {
+        if self.packets.contains_key(&packet.sequence) || self.padding.contains(&packet.sequence) {
+            self.stats.packets_duplicated += 1;
+            return;
+        }
+        self.stats.packets_received += 1;
+        if packet.payload.is_empty() {
+            // Its timestamp means nothing.
+            self.padding.insert(packet.sequence);
+            if self.padding.len() > MOST_PACKETS {
+                self.padding.pop_first();
+            }
+            return;
+        }
+        if self.timeline.jumps(&packet) {
+            self.reset();
+            self.oldest = packet.sequence;
+        }
+        if packet.sequence < self.oldest {
+            self.stats.packets_discarded += 1;
+            return;
+        }
+        let placed = self.timeline.place(&packet);
+        self.control.packet_arrived(packet.arrival, placed.transit);
+        if self.position.as_ref().is_some_and(|position| packet.sequence < position.next) {
+            self.stats.packets_discarded += 1;
+            self.control.loss_seen(packet.arrival);
+            return;
+        }
+        let waiting = Waiting { start: placed.start, payload: packet.payload, arrival: packet.arrival };
+        self.packets.insert(packet.sequence, waiting);
+        if self.packets.len() > MOST_PACKETS {
+            self.packets.pop_first();
+            self.stats.packets_discarded += 1;
+        }
+    }
+
+    /// Fills `out` with the interleaved samples that are due at `now`. It wants to be called at a steady pace, once per length
+    /// of `out`; the sound is silence until the first packet is due. A torn last sample of `out` is silence.
+    pub fn pull(&mut self, now: Instant, out: &mut [f32]) -> Pulled {
+        let wanted = out.len() / usize::from(self.config.channels);
+        if wanted == 0 || !self.begin(now) {
+            out.fill(0.0);
+            return Pulled::default();
+        }
+        self.cut_excess(now);
+        while self.queue.len() < wanted && self.step(now, wanted) {}
+        self.adjust(now, wanted);
+        let timestamp = self.position.as_ref().map(|position| {
+            let first = position.cursor - self.queue.len() as i64;
+            self.timeline.timestamp(first)
+        });
+        let (emitted, waited) = self.queue.emit(now, out);
+        self.control.heard(out);
+        self.stats.total_samples_received += wanted as u64;
+        self.stats.jitter_buffer_emitted_count += emitted;
+        self.stats.jitter_buffer_delay += waited;
+        self.stats.jitter_buffer_target_delay += self.control.target(now) * u32::try_from(emitted).unwrap_or(u32::MAX);
+        Pulled { timestamp, from_packets: usize::try_from(emitted).unwrap_or(wanted) }
+    }
+
+    /// Takes over `start`, `min`, `max` and `mode` of `config` from the next pull on; the formats stay as they are.
+    ///
+    /// # Errors
+    ///
+    /// [`PlayoutConfigError`] if one of them is out of range; nothing is changed then.
+    pub fn set_delays(&mut self, config: &PlayoutConfig) -> Result<(), PlayoutConfigError> {
+        let PlayoutConfig { start, min, max, mode, .. } = *config;
+        let config = PlayoutConfig { start, min, max, mode, ..self.config };
+        config.check()?;
+        self.config = config;
+        self.control.set_config(config);
+        Ok(())
+    }
+
+    /// What was counted so far.
+    pub fn stats(&self) -> PlayoutStats {
+        self.stats
+    }
+
+    /// The delay that playout aims for at `now`, behind the fastest packet.
+    pub fn target_delay(&self, now: Instant) -> Duration {
+        self.control.target(now)
+    }
+
+    /// How much earlier the latest pulls could have come without missing a packet that was worth waiting for. A reader that is
+    /// free to choose moves its next pulls by as much and hears everything that much sooner.
+    pub fn slack(&self) -> Duration {
+        self.control.slack()
+    }
+
+    /// Packets that wait for their turn.
+    pub fn waiting_packets(&self) -> usize {
+        self.packets.len()
+    }
+
+    /// The decoder.
+    pub fn decoder(&self) -> &D {
+        &self.decoder
+    }
+
+    /// The decoder, to change its settings.
+    pub fn decoder_mut(&mut self) -> &mut D {
+        &mut self.decoder
+    }
+
+    /// Whether playout has begun; begins it when the first packet has waited for the start delay.
+    fn begin(&mut self, now: Instant) -> bool {
+        if self.position.is_some() {
+            return true;
+        }
+        let Some((&next, first)) = self.packets.first_key_value() else { return false };
+        let delay = self.timeline.delay_of(first.start, now) - self.control.baseline();
+        if delay < self.control.start_micros() {
+            return false;
+        }
+        let packet_len = self.config.sample_rate as i64 / 50;
+        self.position = Some(Position { cursor: first.start, next, waited: 0, open: (0, 0), packet_len });
+        true
+    }
+
+    /// Adds to the queue what comes next. Answers whether it may be called again.
+    fn step(&mut self, now: Instant, wanted: usize) -> bool {
+        let Some(position) = &mut self.position else { return false };
+        let short = wanted.saturating_sub(self.queue.len());
+        let Some((&sequence, packet)) = self.packets.first_key_value() else {
+            self.wait(short);
+            return true;
+        };
+        while self.padding.first().is_some_and(|padding| *padding <= position.next) {
+            if self.padding.pop_first() == Some(position.next) {
+                position.next = position.next.saturating_add(1);
+            }
+        }
+        let in_order = sequence == position.next;
+        let start = packet.start;
+        let gap = start - position.cursor;
+        if in_order && self.timeline.micros(gap) <= LEAST_PAUSE_MICROS {
+            self.decode_front();
+            return true;
+        }
+        if in_order {
+            // The sender paused. Silence takes any length: the sound after it begins at the delay that is aimed for.
+            let delay = self.timeline.delay_of(start, now) + self.timeline.micros(self.queue.len() as i64);
+            if delay - self.control.baseline() < self.control.target_micros(now) {
+                self.wait(short);
+            } else {
+                self.settle(Pause::Comfort);
+                self.jump_to(start, sequence);
+            }
+            return true;
+        }
+        self.control.loss_seen(now);
+        self.pass_missing(now, start, sequence);
+        true
+    }
+
+    /// The packet at the cursor is missing, and `sequence`, which begins at `start`, is there.
+    fn pass_missing(&mut self, now: Instant, start: i64, sequence: u64) {
+        self.settle(Pause::Concealment);
+        let Some(position) = &mut self.position else { return };
+        // What was made up while waiting stands for the beginning of what is missing.
+        let waited = std::mem::take(&mut position.waited);
+        position.cursor += waited;
+        let gap = start - position.cursor;
+        let missing = (sequence - position.next).saturating_sub(self.padding.range(..sequence).count() as u64);
+        let packet_len = position.packet_len;
+        if gap <= packet_len
+            && let Some(packet) = self.packets.get(&sequence)
+            && self.decoder.can_recover(&packet.payload)
+        {
+            // The packet before it could have been there at the same time.
+            let transit = self.timeline.delay_of(packet.start - packet_len, packet.arrival);
+            self.control.packet_arrived(packet.arrival, transit);
+        }
+        let Some(position) = &mut self.position else { return };
+        if gap <= 0 || self.timeline.micros(gap) > LONGEST_CONCEALMENT_MICROS {
+            self.stats.packets_lost += missing;
+            if gap > 0 || waited > 0 {
+                self.jump_to(start, sequence);
+            } else {
+                position.cursor = start;
+                position.next = sequence;
+            }
+            return;
+        }
+        let len = position.packet_len.min(gap);
+        if gap > len {
+            // One packet at a time: those behind may still come.
+            position.cursor += len;
+            if missing > 1 {
+                position.next += 1;
+                self.stats.packets_lost += 1;
+            }
+            self.conceal(len, Pause::Concealment);
+            return;
+        }
+        position.cursor = start;
+        position.next = sequence;
+        self.stats.packets_lost += missing;
+        if waited == 0 && self.recover(sequence, len) {
+            return;
+        }
+        // Where there is no sound to be hurt is the place to raise the delay.
+        let deficit = self.control.deficit(now, self.timeline.micros(len)) / 2_500 * 2_500;
+        self.control.moved(now, deficit);
+        self.conceal(len + self.timeline.samples(deficit), Pause::Concealment);
+    }
+
+    /// Decodes the packet in front, whose turn it is.
+    fn decode_front(&mut self) {
+        let Some((sequence, packet)) = self.packets.pop_first() else { return };
+        self.settle(Pause::Concealment);
+        let Some(position) = &mut self.position else { return };
+        if std::mem::take(&mut position.waited) > 0 {
+            self.control.interrupted();
+        }
+        position.next = sequence.saturating_add(1);
+        position.cursor = packet.start;
+        let mut decoded = Ok(());
+        let len = self.queue.append(Some(packet.arrival), |out| decoded = self.decoder.decode(&packet.payload, out));
+        if decoded.is_err() {
+            self.stats.packets_undecodable += 1;
+        }
+        if len == 0 {
+            let len = position.packet_len;
+            position.cursor += len;
+            self.conceal(len, Pause::Concealment);
+            return;
+        }
+        position.cursor += len as i64;
+        position.packet_len = len as i64;
+        self.concealing = false;
+    }
+
+    fn recover(&mut self, sequence: u64, len: i64) -> bool {
+        let Some(packet) = self.packets.get(&sequence) else { return false };
+        let samples = usize::try_from(len).unwrap_or_default();
+        let mut recovered = false;
+        let arrival = Some(packet.arrival);
+        let added = self.queue.append(arrival, |out| recovered = self.decoder.recover(&packet.payload, samples, out));
+        self.stats.recovered_samples += added as u64;
+        if added < samples && added > 0 {
+            self.conceal((samples - added) as i64, Pause::Concealment);
+        }
+        recovered && added > 0
+    }
+
+    /// Nothing is there: the cursor waits while something is made up, in units of 2.5 ms.
+    fn wait(&mut self, samples: usize) {
+        let samples = samples.next_multiple_of((self.config.sample_rate as usize / 400).max(1));
+        self.conceal(samples as i64, Pause::Open);
+        if let Some(position) = &mut self.position {
+            position.waited += samples as i64;
+            if self.timeline.micros(position.waited) > LONGEST_OPEN_PAUSE_MICROS {
+                self.settle(Pause::Concealment);
+            }
+        }
+    }
+
+    fn conceal(&mut self, samples: i64, pause: Pause) {
+        let Ok(samples @ 1..) = usize::try_from(samples) else { return };
+        let values = samples * usize::from(self.config.channels);
+        let mut energy = 0.0;
+        self.queue.append(None, |out| {
+            let before = out.len();
+            self.decoder.conceal(samples, out);
+            out.resize(before + values, 0.0);
+            energy = out[before..].iter().map(|sample| sample * sample).sum::<f32>() / values as f32;
+        });
+        let silent = if energy < SILENCE { samples as u64 } else { 0 };
+        let open = (samples as u64, silent);
+        match pause {
+            Pause::Comfort => self.stats.comfort_samples += open.0,
+            Pause::Concealment => self.count_concealed(open),
+            Pause::Open => {
+                if let Some(position) = &mut self.position {
+                    position.open = (position.open.0 + open.0, position.open.1 + open.1);
+                }
+            }
+        }
+    }
+
+    /// Now it is known what was made up while waiting.
+    fn settle(&mut self, pause: Pause) {
+        let Some(position) = &mut self.position else { return };
+        let open = std::mem::take(&mut position.open);
+        if open.0 == 0 {
+            return;
+        }
+        match pause {
+            Pause::Comfort => self.stats.comfort_samples += open.0,
+            Pause::Concealment | Pause::Open => self.count_concealed(open),
+        }
+    }
+
+    fn count_concealed(&mut self, (samples, silent): (u64, u64)) {
+        self.stats.concealed_samples += samples;
+        self.stats.silent_concealed_samples += silent;
+        if !self.concealing {
+            self.stats.concealment_events += 1;
+            self.concealing = true;
+        }
+    }
+
+    /// Goes on with the packet `sequence`, which begins at `start`, fading over from what would have come.
+    fn jump_to(&mut self, start: i64, sequence: u64) {
+        let Some(position) = &mut self.position else { return };
+        position.cursor = start;
+        position.next = sequence;
+        position.waited = 0;
+        if self.queue.len() == 0 {
+            let mut tail = Vec::new();
+            let samples = usize::try_from(self.timeline.samples(FADE_MICROS)).unwrap_or_default();
+            self.decoder.conceal(samples, &mut tail);
+            self.decode_front();
+            self.queue.fade_from(&tail);
+        }
+        self.control.interrupted();
+    }
+
+    /// Skips what is much too old to catch up with by stretching.
+    fn cut_excess(&mut self, now: Instant) {
+        let limit = self.control.target_micros(now) + MOST_EXCESS_MICROS;
+        let baseline = self.control.baseline();
+        let age = |start: i64| self.timeline.delay_of(start, now) - baseline;
+        let waiting = self.packets.first_key_value().map(|(_, first)| age(first.start));
+        // The oldest packet may have waited long behind a pause; only when it could have played is it too old.
+        let Some(position) = &self.position else { return };
+        if waiting.is_none_or(|waiting| waiting <= limit) || age(position.cursor) <= limit {
+            return;
+        }
+        let keep = self.packets.iter().find(|(_, packet)| age(packet.start) <= limit).map(|(sequence, _)| *sequence);
+        let Some(keep) = keep.or_else(|| self.packets.last_key_value().map(|(sequence, _)| *sequence)) else { return };
+        let kept = self.packets.split_off(&keep);
+        self.stats.packets_discarded += self.packets.len() as u64;
+        self.packets = kept;
+        let Some(start) = self.packets.first_key_value().map(|(_, packet)| packet.start) else { return };
+        self.settle(Pause::Concealment);
+        self.queue.clear();
+        self.jump_to(start, keep);
+    }
+
+    /// Moves the delay towards its target by a splice, if there is reason and a fit place for one.
+    fn adjust(&mut self, now: Instant, wanted: usize) {
+        let Some(position) = &self.position else { return };
+        if position.waited > 0 || self.queue.len() < wanted {
+            return;
+        }
+        let first = position.cursor - self.queue.len() as i64;
+        let transit = self.timeline.delay_of(first, now);
+        // How far into this pull the next packet would be needed, if every packet were as long as a few pulls.
+        let offset = self.timeline.micros((self.queue.len() % wanted) as i64);
+        let chunk = self.timeline.micros(wanted as i64);
+        match self.control.decide(now, transit, offset, chunk) {
+            Adjustment::None => {}
+            Adjustment::Shorten { most, similarity } => self.shorten(now, most, similarity),
+            Adjustment::Lengthen { similarity } => self.lengthen(now, similarity),
+        }
+    }
+
+    fn shorten(&mut self, now: Instant, most: i64, similarity: f32) {
+        let channels = usize::from(self.config.channels);
+        let most = usize::try_from(self.timeline.samples(most)).unwrap_or_default();
+        // Two of the longest periods have to be there.
+        let ahead = usize::try_from(self.timeline.samples(30_000)).unwrap_or_default();
+        while self.queue.len() < ahead && self.next_is_in_order() {
+            self.decode_front();
+        }
+        let samples = self.queue.samples();
+        let fade = usize::try_from(self.timeline.samples(FADE_MICROS)).unwrap_or_default();
+        let cut = most.min(self.queue.len().saturating_sub(fade));
+        if cut > 0 && self.control.is_pause(&samples[..(cut + fade) * channels]) {
+            let end = &samples[cut * channels..(cut + fade) * channels];
+            let faded = stretch::crossfade(&samples[..fade * channels], end, channels);
+            self.queue.replace_front(cut + fade, &faded);
+            self.removed(now, cut);
+            return;
+        }
+        let splice = stretch::find_splice(samples, channels, self.config.sample_rate, 0, most);
+        if let Some(splice) = splice.filter(|splice| splice.similarity >= similarity) {
+            let shorter = stretch::shortened(samples, channels, splice.lag);
+            self.queue.replace_front(2 * splice.lag, &shorter);
+            self.removed(now, splice.lag);
+        }
+    }
+
+    fn lengthen(&mut self, now: Instant, similarity: f32) {
+        let channels = usize::from(self.config.channels);
+        let samples = self.queue.samples();
+        let splice = stretch::find_splice(samples, channels, self.config.sample_rate, 0, usize::MAX);
+        let similarity = if self.control.is_pause(samples) { f32::MIN } else { similarity };
+        if let Some(splice) = splice.filter(|splice| splice.similarity >= similarity) {
+            let longer = stretch::lengthened(samples, channels, splice.lag);
+            self.queue.replace_front(splice.lag, &longer);
+            self.stats.inserted_samples_for_deceleration += splice.lag as u64;
+            self.control.moved(now, self.timeline.micros(splice.lag as i64));
+        }
+    }
+
+    fn removed(&mut self, now: Instant, samples: usize) {
+        self.stats.removed_samples_for_acceleration += samples as u64;
+        self.control.moved(now, -self.timeline.micros(samples as i64));
+    }
+
+    fn next_is_in_order(&self) -> bool {
+        let (Some(position), Some((sequence, packet))) = (&self.position, self.packets.first_key_value()) else {
+            return false;
+        };
+        *sequence == position.next && packet.start <= position.cursor
+    }
+
+    fn reset(&mut self) {
+        self.settle(Pause::Concealment);
+        self.stats.resets += 1;
+        self.stats.packets_discarded += self.packets.len() as u64;
+        self.packets.clear();
+        self.padding.clear();
+        self.queue.clear();
+        self.timeline = Timeline::new(self.config.clock_rate, self.config.sample_rate);
+        self.control = DelayControl::new(self.config);
+        self.position = None;
+        self.concealing = false;
+    }
+}
+
+/// What samples that were made up stand for.
+#[derive(Clone, Copy)]
+enum Pause {
+    /// The sender sent nothing on purpose.
+    Comfort,
+    /// Packets that are lost or late.
+    Concealment,
+    /// It is not known yet.
+    Open,
+}

@@ -1,0 +1,94 @@
+use std::{collections::VecDeque, time::Duration};
+
+use tokio::time::Instant;
+
+use crate::IceCandidate;
+
+/// Candidates that came before the description they belong to: up to 64, for 30 s.
+#[derive(Debug, Default)]
+pub(crate) struct EarlyCandidates {
+    waiting: VecDeque<(Instant, IceCandidate)>,
+}
+
+impl EarlyCandidates {
+    const LIMIT: usize = 64;
+    const LIFETIME: Duration = Duration::from_secs(30);
+
+    /// Keeps a candidate. The oldest goes if there are too many.
+    pub(crate) fn push(&mut self, now: Instant, candidate: IceCandidate) {
+        self.expire(now);
+        if self.waiting.len() >= Self::LIMIT {
+            self.waiting.pop_front();
+        }
+        self.waiting.push_back((now, candidate));
+    }
+
+    /// Takes those that belong to a description with these user fragments and that request id.
+    pub(crate) fn take(&mut self, now: Instant, ufrags: &[String], request_id: &str) -> Vec<IceCandidate> {
+        self.expire(now);
+        let (matching, rest) = self.waiting.drain(..).partition(|(_, c)| belongs(c, ufrags, request_id));
+        self.waiting = rest;
+        let matching: VecDeque<(Instant, IceCandidate)> = matching;
+        matching.into_iter().map(|(_, candidate)| candidate).collect()
+    }
+
+    /// Whether nothing waits here any more.
+    pub(crate) fn is_empty(&mut self, now: Instant) -> bool {
+        self.expire(now);
+        self.waiting.is_empty()
+    }
+
+    fn expire(&mut self, now: Instant) {
+        while self.waiting.front().is_some_and(|(at, _)| now.saturating_duration_since(*at) > Self::LIFETIME) {
+            self.waiting.pop_front();
+        }
+    }
+}
+
+/// Whether a candidate belongs to the ICE generation of a description. One that names its generation is judged by that,
+/// since an ICE restart keeps the request id.
+pub(crate) fn belongs(candidate: &IceCandidate, ufrags: &[String], request_id: &str) -> bool {
+    match candidate.user_fragment.as_deref() {
+        Some(ufrag) if !ufrag.is_empty() => ufrags.iter().any(|u| u == ufrag),
+        _ => candidate.request_id == request_id,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn candidate(ufrag: Option<&str>, request_id: &str, name: &str) -> IceCandidate {
+        IceCandidate {
+            candidate: name.into(),
+            sdp_mid: None,
+            sdp_m_line_index: None,
+            user_fragment: ufrag.map(Into::into),
+            request_id: request_id.into(),
+        }
+    }
+
+    #[test]
+    fn candidates_wait_for_their_own_description() {
+        let (mut early, now) = (EarlyCandidates::default(), Instant::now());
+        early.push(now, candidate(Some("new"), "r1", "a"));
+        early.push(now, candidate(None, "r2", "b"));
+        early.push(now, candidate(None, "r1", "c"));
+        let names = |list: Vec<IceCandidate>| list.into_iter().map(|c| c.candidate).collect::<Vec<_>>();
+        assert_eq!(names(early.take(now, &["old".into()], "r1")), ["c"]);
+        assert_eq!(names(early.take(now, &["new".into()], "r1")), ["a"]);
+        assert_eq!(names(early.take(now, &[], "r2")), ["b"]);
+    }
+
+    #[test]
+    fn they_are_few_and_do_not_wait_for_ever() {
+        let (mut early, now) = (EarlyCandidates::default(), Instant::now());
+        for n in 0..100 {
+            early.push(now, candidate(None, "r", &n.to_string()));
+        }
+        let kept = early.take(now, &[], "r");
+        assert_eq!((kept.len(), kept[0].candidate.as_str()), (64, "36"));
+        early.push(now, candidate(None, "r", "x"));
+        assert!(early.is_empty(now + Duration::from_secs(31)));
+    }
+}

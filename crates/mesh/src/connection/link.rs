@@ -1,0 +1,200 @@
+use std::sync::Arc;
+
+use remotemedia_media::{Codec, MediaKind};
+use rtc::{
+    data_channel::RTCDataChannelInit,
+    media_stream::MediaStreamTrack,
+    rtp_transceiver::rtp_sender::{RTCRtpCodingParameters, RTCRtpEncodingParameters, RTCRtpRtxParameters},
+};
+use tokio::task::AbortHandle;
+use webrtc::{
+    data_channel::DataChannel, error::Error, media_stream::track_local::static_rtp::TrackLocalStaticRTP,
+    peer_connection::PeerConnection, rtp_transceiver::RtpSender,
+};
+
+use super::{
+    codecs::{codec_kind, configured, preferences, rtc_codec},
+    control::{CONTROL_LABEL, MESSAGE_LABEL},
+    random_id,
+    reader::Routes,
+    sdp::Description,
+};
+use crate::{
+    DataChannelMode, MeshConfig,
+    outgoing::{OutgoingTracks, StreamIdentity},
+    wire::{ConnectionRuntime, WireShared},
+};
+
+/// One peer connection and what belongs to it. A connection to a peer may use several of them one after the other, until
+/// one stands.
+pub(super) struct Link {
+    pub(super) epoch: u64,
+    pub(super) pc: Arc<dyn PeerConnection>,
+    pub(super) runtime: Arc<ConnectionRuntime>,
+    pub(super) wire: Arc<WireShared>,
+    /// Whether the first offer was ours.
+    pub(super) offerer: bool,
+    /// Of the offer and answer exchange that is going on, or was last.
+    pub(super) request_id: String,
+    /// Of the offers made here.
+    pub(super) own_request_id: Option<String>,
+    /// An offer of ours is not answered yet.
+    pub(super) offer_pending: bool,
+    pub(super) local: Description,
+    pub(super) remote: Option<Description>,
+    pub(super) connected: bool,
+    /// The path works now.
+    pub(super) up: bool,
+    pub(super) audio: Option<OutTrack>,
+    pub(super) video: Option<OutTrack>,
+    pub(super) routes: Arc<Routes>,
+    pub(super) control: Option<Arc<dyn DataChannel>>,
+    pub(super) control_open: bool,
+    pub(super) channels: Vec<Channel>,
+    /// The channel that messages are sent on.
+    pub(super) sending_on: Option<u64>,
+    pub(super) pump: Option<AbortHandle>,
+}
+
+/// A track of ours.
+pub(super) struct OutTrack {
+    pub(super) identity: StreamIdentity,
+    id: String,
+    /// The codec that the interceptors know it by: retransmissions work for this one.
+    pub(super) bound: Codec,
+    pub(super) track: Arc<TrackLocalStaticRTP>,
+    pub(super) sender: Arc<dyn RtpSender>,
+}
+
+/// A channel for messages.
+pub(super) struct Channel {
+    pub(super) number: u64,
+    pub(super) channel: Arc<dyn DataChannel>,
+    pub(super) open: bool,
+    /// A task reads it.
+    pub(super) read: bool,
+}
+
+impl Link {
+    pub(super) fn new(
+        epoch: u64,
+        pc: Arc<dyn PeerConnection>,
+        (runtime, wire): (Arc<ConnectionRuntime>, Arc<WireShared>),
+        offerer: bool,
+        request_id: String,
+    ) -> Self {
+        Self {
+            epoch,
+            pc,
+            runtime,
+            wire,
+            offerer,
+            own_request_id: offerer.then(|| request_id.clone()),
+            request_id,
+            offer_pending: false,
+            local: Description::default(),
+            remote: None,
+            connected: false,
+            up: false,
+            audio: None,
+            video: None,
+            routes: Arc::default(),
+            control: None,
+            control_open: false,
+            channels: Vec::new(),
+            sending_on: None,
+            pump: None,
+        }
+    }
+
+    /// Whether the peer is of this library too: then there is a control channel, and messages go in chunks.
+    pub(super) fn is_remotemedia(&self) -> bool {
+        self.remote.as_ref().is_some_and(|r| r.remotemedia)
+    }
+
+    pub(super) fn out_track(&mut self, kind: MediaKind) -> &mut Option<OutTrack> {
+        match kind {
+            MediaKind::Audio => &mut self.audio,
+            MediaKind::Video => &mut self.video,
+        }
+    }
+
+    pub(super) fn tracks(&self) -> OutgoingTracks {
+        let track = |t: &Option<OutTrack>| t.as_ref().map(|t| t.track.clone());
+        OutgoingTracks { audio: track(&self.audio), video: track(&self.video) }
+    }
+
+    /// Adds what our first offer carries: a track of each configured kind and the channels.
+    pub(super) async fn add_own_media(&mut self, config: &MeshConfig) -> Result<Option<Arc<dyn DataChannel>>, Error> {
+        for kind in [MediaKind::Audio, MediaKind::Video] {
+            let codecs = configured(config, kind);
+            let Some(&first) = codecs.first() else { continue };
+            let (identity, id) = (StreamIdentity::random(), random_id());
+            let track = local_track(identity, &id, first);
+            let transceiver = self.pc.add_transceiver_from_track(track.clone(), None).await?;
+            // A sender offers only the codec of its track unless told otherwise.
+            transceiver.set_codec_preferences(preferences(&codecs)).await?;
+            let sender = transceiver.sender().await?.ok_or(Error::ErrRTPSenderNotExisted)?;
+            *self.out_track(kind) = Some(OutTrack { identity, id, bound: first, track, sender });
+        }
+        self.control = Some(self.pc.create_data_channel(CONTROL_LABEL, None).await?);
+        let options = match config.data_channel {
+            None => return Ok(None),
+            Some(DataChannelMode::Reliable) => RTCDataChannelInit::default(),
+            Some(DataChannelMode::Unreliable) => {
+                RTCDataChannelInit { ordered: false, max_retransmits: Some(0), ..Default::default() }
+            }
+        };
+        self.pc.create_data_channel(MESSAGE_LABEL, Some(options)).await.map(Some)
+    }
+
+    /// Adds a track of ours to a section that the peer offered, once it is known which codec it takes.
+    pub(super) async fn add_track(&mut self, kind: MediaKind, codec: Codec) -> Result<(), Error> {
+        let (identity, id) = (StreamIdentity::random(), random_id());
+        let track = local_track(identity, &id, codec);
+        let sender = self.pc.add_track(track.clone()).await?;
+        *self.out_track(kind) = Some(OutTrack { identity, id, bound: codec, track, sender });
+        Ok(())
+    }
+
+    /// Makes the interceptors know a track by another codec: retransmissions are of that one then. For the peer it stays
+    /// the same track, with the same numbers.
+    ///
+    /// The stack's own way to replace a track leaves nothing sent at all, so the track is removed and added again.
+    pub(super) async fn rebind(&mut self, codec: Codec) -> Result<(), Error> {
+        let Some(OutTrack { identity, id, sender, .. }) = self.out_track(codec.kind()).take() else { return Ok(()) };
+        self.pc.remove_track(&sender).await?;
+        let track = local_track(identity, &id, codec);
+        let sender = self.pc.add_track(track.clone()).await?;
+        *self.out_track(codec.kind()) = Some(OutTrack { identity, id, bound: codec, track, sender });
+        Ok(())
+    }
+
+    /// Closes the peer connection and ends what feeds it. The tasks that read from it end with it.
+    pub(super) async fn close(mut self) {
+        if let Some(pump) = self.pump.take() {
+            pump.abort();
+        }
+        if let Err(error) = self.pc.close().await {
+            tracing::debug!(error = %super::brief(&error), "closing a peer connection");
+        }
+        self.runtime.abort();
+    }
+}
+
+/// Feedback is routed by track id: it must not be the same as one of the peer's.
+fn local_track(identity: StreamIdentity, id: &str, codec: Codec) -> Arc<TrackLocalStaticRTP> {
+    let coding = RTCRtpEncodingParameters {
+        rtp_coding_parameters: RTCRtpCodingParameters {
+            ssrc: Some(identity.ssrc),
+            rtx: Some(RTCRtpRtxParameters { ssrc: identity.repair_ssrc }),
+            ..Default::default()
+        },
+        active: true,
+        codec: rtc_codec(codec),
+        ..Default::default()
+    };
+    let (stream, kind) = ("remotemedia".to_owned(), codec.kind());
+    let track = MediaStreamTrack::new(stream, id.to_owned(), kind.to_string(), codec_kind(kind), vec![coding]);
+    Arc::new(TrackLocalStaticRTP::new(track))
+}

@@ -1,0 +1,112 @@
+use remotemedia_media::{Bitrate, Codec, PeerId};
+use tokio::sync::broadcast;
+
+use crate::{ConnectionReport, DisconnectReason};
+
+/// What happens in a mesh.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum MeshEvent {
+    /// Signaling announced a peer that can be connected to.
+    PeerAvailable {
+        /// Who.
+        peer: PeerId,
+    },
+    /// A peer left signaling. Its connection may live on.
+    PeerLeft {
+        /// Who.
+        peer: PeerId,
+    },
+    /// A connection stands: media and messages flow.
+    PeerConnected {
+        /// To whom.
+        peer: PeerId,
+    },
+    /// A connection lost its path and looks for another; nothing needs to be done.
+    PeerReconnecting {
+        /// To whom.
+        peer: PeerId,
+    },
+    /// A connection that looked for a new path has one.
+    PeerReconnected {
+        /// To whom.
+        peer: PeerId,
+    },
+    /// A connection that stood is over.
+    PeerDisconnected {
+        /// To whom.
+        peer: PeerId,
+        /// Why.
+        reason: DisconnectReason,
+    },
+    /// A connection could not be made.
+    PeerFailed {
+        /// To whom.
+        peer: PeerId,
+        /// How far it came.
+        report: Box<ConnectionReport>,
+    },
+    /// The connection to the signaling server came or went.
+    Signaling {
+        /// Whether it stands now.
+        connected: bool,
+    },
+    /// This stream fell behind, and events are missing here.
+    Lagged {
+        /// How many.
+        missed: u64,
+    },
+}
+
+/// An independent stream of the events of a mesh, 1,024 deep.
+#[derive(Debug)]
+pub struct MeshEvents(broadcast::Receiver<MeshEvent>);
+
+impl MeshEvents {
+    pub(crate) const DEPTH: usize = 1_024;
+
+    pub(crate) fn new(receiver: broadcast::Receiver<MeshEvent>) -> Self {
+        Self(receiver)
+    }
+
+    /// The next event; `None` once the mesh is gone. Cancel-safe.
+    pub async fn next(&mut self) -> Option<MeshEvent> {
+        match self.0.recv().await {
+            Ok(event) => Some(event),
+            Err(broadcast::error::RecvError::Lagged(missed)) => Some(MeshEvent::Lagged { missed }),
+            Err(broadcast::error::RecvError::Closed) => None,
+        }
+    }
+}
+
+/// What an engine that encodes media must know of the connections.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Feedback {
+    /// Media can be sent to a peer from now on. Comes again when the codecs change.
+    MediaReady {
+        /// To whom.
+        peer: PeerId,
+        /// Audio codecs that it takes, best first; empty if it takes no audio.
+        audio: Vec<Codec>,
+        /// Video codecs that it takes, best first; empty if it takes no video.
+        video: Vec<Codec>,
+    },
+    /// A peer cannot go on without a keyframe.
+    KeyframeRequested {
+        /// Who.
+        peer: PeerId,
+    },
+    /// The bandwidth estimate of a connection changed.
+    TargetBitrate {
+        /// Whose.
+        peer: PeerId,
+        /// All media together.
+        rate: Bitrate,
+    },
+    /// No media can be sent to a peer any more.
+    MediaGone {
+        /// To whom.
+        peer: PeerId,
+    },
+}

@@ -1,0 +1,348 @@
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+use parking_lot::Mutex;
+use remotemedia_media::{Codec, MediaKind};
+use remotemedia_rtp::OutgoingPacket;
+use rtc::rtp;
+use tokio::{sync::Notify, time::Instant};
+use webrtc::media_stream::track_local::{TrackLocal, static_rtp::TrackLocalStaticRTP};
+
+/// The media on its way to one peer, above the interceptors: what they do not take at once waits here, audio before video.
+///
+/// Video that has waited longer than [`MAX_VIDEO_WAIT`] is given up by whole frames, and everything after it up to the
+/// next keyframe, which is asked for. Audio is given up only beyond [`MAX_AUDIO_PACKETS`].
+#[derive(Debug, Default)]
+pub(crate) struct MediaQueue {
+    state: Mutex<State>,
+    filled: Notify,
+}
+
+/// How long a video frame may wait above the interceptors.
+const MAX_VIDEO_WAIT: Duration = Duration::from_millis(30);
+/// Ten seconds of audio in frames of 20 ms.
+const MAX_AUDIO_PACKETS: usize = 500;
+
+#[derive(Debug, Default)]
+struct State {
+    audio: Option<Stream>,
+    video: Option<Stream>,
+    awaiting_keyframe: bool,
+    counters: SendCounters,
+}
+
+/// What went out and what did not.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct SendCounters {
+    pub(crate) packets: u64,
+    pub(crate) bytes: u64,
+    pub(crate) video_frames_dropped: u64,
+    pub(crate) audio_packets_dropped: u64,
+}
+
+/// One outgoing track: the numbers that its packets carry.
+#[derive(Debug)]
+struct Stream {
+    id: StreamIdentity,
+    payload_types: Vec<(Codec, u8)>,
+    waiting: VecDeque<Waiting>,
+    /// The frame whose packets are partly with the interceptors already.
+    begun: Option<u64>,
+    frames: u64,
+    /// What was sent last, at first what the interceptors expect.
+    codec: Codec,
+}
+
+/// Where an outgoing track's numbers start. Kept over renegotiation, so that they stay continuous.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct StreamIdentity {
+    pub(crate) ssrc: u32,
+    /// Of its retransmissions.
+    pub(crate) repair_ssrc: u32,
+    sequence: u16,
+    timestamp_offset: u32,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    frame: u64,
+    since: Instant,
+    payload_type: u8,
+    packet: OutgoingPacket,
+}
+
+/// What became of media handed to [`MediaQueue::push`].
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Pushed {
+    /// It waits for its turn.
+    Queued,
+    /// The same, and it is of another codec than what came before.
+    Switched,
+    /// It needs a keyframe before it, or had to be given up. `ask` once per gap.
+    AwaitingKeyframe { ask: bool },
+    /// The peer does not take this codec but these.
+    NotNegotiated(Vec<Codec>),
+}
+
+impl StreamIdentity {
+    pub(crate) fn random() -> Self {
+        // The sequence starts in the lower half, so that an early loss cannot be mistaken for a wrap (RFC 3711).
+        let sequence = rand::random::<u16>() >> 1;
+        Self { ssrc: rand::random(), repair_ssrc: rand::random(), sequence, timestamp_offset: rand::random() }
+    }
+}
+
+impl MediaQueue {
+    /// Sets which codecs can be sent from now on; an empty list stops that kind.
+    pub(crate) fn set_stream(
+        &self,
+        kind: MediaKind,
+        id: StreamIdentity,
+        codec: Codec,
+        payload_types: Vec<(Codec, u8)>,
+    ) {
+        let mut state = self.state.lock();
+        let slot = state.slot(kind);
+        match slot {
+            _ if payload_types.is_empty() => *slot = None,
+            Some(stream) if stream.id.ssrc == id.ssrc => stream.payload_types = payload_types,
+            _ => *slot = Some(Stream { id, payload_types, codec, waiting: VecDeque::new(), begun: None, frames: 0 }),
+        }
+    }
+
+    /// Forgets all streams and what waits in them.
+    pub(crate) fn clear(&self) {
+        let mut state = self.state.lock();
+        state.audio = None;
+        state.video = None;
+        state.awaiting_keyframe = false;
+    }
+
+    pub(crate) fn counters(&self) -> SendCounters {
+        self.state.lock().counters
+    }
+
+    /// The codecs that can be sent, in the peer's order.
+    pub(crate) fn codecs(&self, kind: MediaKind) -> Vec<Codec> {
+        self.state.lock().codecs(kind)
+    }
+
+    /// Takes the packets of one frame (or some of audio).
+    pub(crate) fn push(&self, now: Instant, codec: Codec, packets: &[OutgoingPacket], keyframe: bool) -> Pushed {
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
+        let kind = codec.kind();
+        let pt = state.slot(kind).as_ref().and_then(|s| s.payload_type(codec));
+        let Some(payload_type) = pt else { return Pushed::NotNegotiated(state.codecs(kind)) };
+        let State { audio, video, awaiting_keyframe, counters } = state;
+        let slot = match kind {
+            MediaKind::Audio => audio,
+            MediaKind::Video => video,
+        };
+        let Some(stream) = slot else { return Pushed::NotNegotiated(Vec::new()) };
+        match kind {
+            MediaKind::Audio => {
+                let excess = (stream.waiting.len() + packets.len()).saturating_sub(MAX_AUDIO_PACKETS);
+                counters.audio_packets_dropped += stream.drop_oldest(excess) as u64;
+            }
+            MediaKind::Video => {
+                let dropped = stream.drop_stale(now);
+                counters.video_frames_dropped += dropped;
+                let newly_broken = dropped > 0 && !*awaiting_keyframe;
+                *awaiting_keyframe |= dropped > 0;
+                if *awaiting_keyframe && !keyframe {
+                    counters.video_frames_dropped += 1;
+                    return Pushed::AwaitingKeyframe { ask: newly_broken };
+                }
+                *awaiting_keyframe = false;
+            }
+        }
+        let switched = std::mem::replace(&mut stream.codec, codec) != codec;
+        stream.frames += 1;
+        let frame = stream.frames;
+        let waiting = packets.iter().map(|p| Waiting { frame, since: now, payload_type, packet: p.clone() });
+        stream.waiting.extend(waiting);
+        drop(guard);
+        self.filled.notify_one();
+        if switched { Pushed::Switched } else { Pushed::Queued }
+    }
+
+    /// The next packet with its header; audio first.
+    pub(crate) async fn next(&self) -> (MediaKind, rtp::Packet) {
+        loop {
+            if let Some(next) = self.take() {
+                return next;
+            }
+            self.filled.notified().await;
+        }
+    }
+
+    fn take(&self) -> Option<(MediaKind, rtp::Packet)> {
+        let mut state = self.state.lock();
+        let State { audio, video, counters, .. } = &mut *state;
+        let streams = [(MediaKind::Audio, audio), (MediaKind::Video, video)];
+        for (kind, stream) in streams {
+            if let Some(packet) = stream.as_mut().and_then(Stream::take) {
+                counters.packets += 1;
+                counters.bytes += packet.payload.len() as u64;
+                return Some((kind, packet));
+            }
+        }
+        None
+    }
+}
+
+impl State {
+    fn slot(&mut self, kind: MediaKind) -> &mut Option<Stream> {
+        match kind {
+            MediaKind::Audio => &mut self.audio,
+            MediaKind::Video => &mut self.video,
+        }
+    }
+
+    fn codecs(&mut self, kind: MediaKind) -> Vec<Codec> {
+        self.slot(kind).iter().flat_map(|s| s.payload_types.iter().map(|(codec, _)| *codec)).collect()
+    }
+}
+
+impl Stream {
+    fn payload_type(&self, codec: Codec) -> Option<u8> {
+        self.payload_types.iter().find(|(c, _)| *c == codec).map(|(_, pt)| *pt)
+    }
+
+    fn take(&mut self) -> Option<rtp::Packet> {
+        let waiting = self.waiting.pop_front()?;
+        self.begun = Some(waiting.frame);
+        // A header built from nothing: extensions left over in a reused one make the packet vanish later.
+        let header = rtp::header::Header {
+            version: 2,
+            marker: waiting.packet.marker,
+            payload_type: waiting.payload_type,
+            sequence_number: self.id.sequence,
+            timestamp: waiting.packet.timestamp.0.wrapping_add(self.id.timestamp_offset),
+            ssrc: self.id.ssrc,
+            ..Default::default()
+        };
+        self.id.sequence = self.id.sequence.wrapping_add(1);
+        Some(rtp::Packet { header, payload: waiting.packet.payload })
+    }
+
+    fn drop_oldest(&mut self, count: usize) -> usize {
+        let count = count.min(self.waiting.len());
+        self.waiting.drain(..count);
+        count
+    }
+
+    /// Drops all frames that were not begun, if the oldest of them has waited too long. Answers how many.
+    fn drop_stale(&mut self, now: Instant) -> u64 {
+        let begun = self.begun;
+        let Some(oldest) = self.waiting.iter().find(|w| Some(w.frame) != begun) else { return 0 };
+        if now.saturating_duration_since(oldest.since) <= MAX_VIDEO_WAIT {
+            return 0;
+        }
+        let first = oldest.frame;
+        self.waiting.retain(|w| w.frame < first);
+        self.frames + 1 - first
+    }
+}
+
+/// The tracks that one peer connection sends.
+#[derive(Clone, Default)]
+pub(crate) struct OutgoingTracks {
+    pub(crate) audio: Option<Arc<TrackLocalStaticRTP>>,
+    pub(crate) video: Option<Arc<TrackLocalStaticRTP>>,
+}
+
+/// Hands packets to the interceptors. Ends when it is aborted; a packet whose track is gone is dropped.
+pub(crate) async fn pump(queue: Arc<MediaQueue>, tracks: OutgoingTracks) {
+    loop {
+        let (kind, packet) = queue.next().await;
+        let track = match kind {
+            MediaKind::Audio => &tracks.audio,
+            MediaKind::Video => &tracks.video,
+        };
+        // Waits while the peer connection is busy. The only error is that the connection is closed.
+        if let Some(track) = track
+            && track.write_rtp(packet).await.is_err()
+        {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use remotemedia_media::RtpTimestamp;
+
+    use super::*;
+
+    fn packets(count: usize) -> Vec<OutgoingPacket> {
+        let packet = OutgoingPacket { timestamp: RtpTimestamp(7), marker: false, payload: Bytes::from_static(b"x") };
+        vec![packet; count]
+    }
+
+    fn queue() -> MediaQueue {
+        let queue = MediaQueue::default();
+        queue.set_stream(MediaKind::Audio, StreamIdentity::random(), Codec::Opus, vec![(Codec::Opus, 111)]);
+        let video = vec![(Codec::Vp8, 96), (Codec::H264, 102)];
+        queue.set_stream(MediaKind::Video, StreamIdentity::random(), Codec::Vp8, video);
+        queue
+    }
+
+    #[test]
+    fn audio_goes_first_and_numbers_are_continuous() {
+        let (queue, now) = (queue(), Instant::now());
+        assert_eq!(queue.push(now, Codec::Vp8, &packets(2), true), Pushed::Queued);
+        assert_eq!(queue.push(now, Codec::Opus, &packets(2), false), Pushed::Queued);
+        let taken: Vec<_> = std::iter::from_fn(|| queue.take()).collect();
+        let kinds: Vec<_> = taken.iter().map(|t| t.0).collect();
+        assert_eq!(kinds, [MediaKind::Audio, MediaKind::Audio, MediaKind::Video, MediaKind::Video]);
+        for pair in taken.chunks(2) {
+            assert_eq!(pair[1].1.header.sequence_number, pair[0].1.header.sequence_number.wrapping_add(1));
+            assert_eq!(pair[0].1.header.ssrc, pair[1].1.header.ssrc);
+        }
+        assert_eq!(taken[2].1.header.payload_type, 96);
+    }
+
+    #[test]
+    fn a_codec_that_was_not_negotiated_is_refused_with_those_that_were() {
+        let pushed = queue().push(Instant::now(), Codec::Vp9, &packets(1), true);
+        assert_eq!(pushed, Pushed::NotNegotiated(vec![Codec::Vp8, Codec::H264]));
+    }
+
+    #[test]
+    fn a_switch_of_codec_is_told_once() {
+        let (queue, now) = (queue(), Instant::now());
+        assert_eq!(queue.push(now, Codec::Vp8, &packets(1), true), Pushed::Queued);
+        assert_eq!(queue.push(now, Codec::H264, &packets(1), true), Pushed::Switched);
+        assert_eq!(queue.push(now, Codec::H264, &packets(1), false), Pushed::Queued);
+        let types: Vec<_> = std::iter::from_fn(|| queue.take()).map(|(_, p)| p.header.payload_type).collect();
+        assert_eq!(types, [96, 102, 102]);
+    }
+
+    #[test]
+    fn video_that_waited_too_long_is_dropped_by_whole_frames_until_a_keyframe() {
+        let (queue, start) = (queue(), Instant::now());
+        queue.push(start, Codec::Vp8, &packets(3), true);
+        queue.take().unwrap();
+        queue.push(start + Duration::from_millis(1), Codec::Vp8, &packets(3), false);
+        let late = start + Duration::from_millis(50);
+        assert_eq!(queue.push(late, Codec::Vp8, &packets(1), false), Pushed::AwaitingKeyframe { ask: true });
+        assert_eq!(queue.push(late, Codec::Vp8, &packets(1), false), Pushed::AwaitingKeyframe { ask: false });
+        assert_eq!(queue.counters().video_frames_dropped, 3);
+        assert_eq!(queue.push(late, Codec::Vp8, &packets(1), true), Pushed::Queued);
+        // The rest of the frame that had begun, then the keyframe.
+        let left = std::iter::from_fn(|| queue.take()).count();
+        assert_eq!(left, 2 + 1);
+    }
+
+    #[test]
+    fn audio_is_bounded_and_loses_its_oldest() {
+        let queue = queue();
+        for _ in 0..MAX_AUDIO_PACKETS + 5 {
+            queue.push(Instant::now(), Codec::Opus, &packets(1), false);
+        }
+        assert_eq!(queue.counters().audio_packets_dropped, 5);
+        assert_eq!(std::iter::from_fn(|| queue.take()).count(), MAX_AUDIO_PACKETS);
+    }
+}

@@ -1,0 +1,180 @@
+use std::{fmt, sync::Arc};
+
+use super::{AsyncNode, Emitter, Node, NodeResult, ParamProblem, ParamSpec, Params, RawParams};
+use crate::data::{KindSet, RuntimeData};
+
+/// A type of node: its name in manifests, what it can be told, what it takes and makes, and how to build one.
+#[derive(Clone)]
+pub struct NodeType {
+    name: String,
+    description: &'static str,
+    params: Vec<ParamSpec>,
+    accepts: KindSet,
+    produces: Produces,
+    create: Arc<Create>,
+}
+
+type Create = dyn Fn(&Params) -> Result<NodeInstance, ParamProblem> + Send + Sync;
+
+/// The kinds of data that a node makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Produces {
+    /// The kinds that it is given.
+    SameAsInput,
+    /// These kinds, whatever it is given; [`KindSet::NONE`] for a node that only takes.
+    Kinds(KindSet),
+}
+
+/// A node that was built, with the way in which it runs.
+pub struct NodeInstance(pub(crate) InstanceKind);
+
+pub(crate) enum InstanceKind {
+    Inline(Box<dyn Node>),
+    Heavy(Box<dyn Node>),
+    Async(Box<dyn AsyncNode>),
+}
+
+impl NodeType {
+    /// A type whose nodes compute within the task of the session.
+    pub fn new<N: Node>(
+        name: impl Into<String>,
+        create: impl Fn(&Params) -> Result<N, ParamProblem> + Send + Sync + 'static,
+    ) -> Self {
+        Self::with_create(name, move |params| Ok(NodeInstance(InstanceKind::Inline(Box::new(create(params)?)))))
+    }
+
+    /// A type whose nodes compute for long, each call on a thread for such work.
+    pub fn heavy<N: Node>(
+        name: impl Into<String>,
+        create: impl Fn(&Params) -> Result<N, ParamProblem> + Send + Sync + 'static,
+    ) -> Self {
+        Self::with_create(name, move |params| Ok(NodeInstance(InstanceKind::Heavy(Box::new(create(params)?)))))
+    }
+
+    /// A type whose nodes wait.
+    pub fn asynchronous<N: AsyncNode>(
+        name: impl Into<String>,
+        create: impl Fn(&Params) -> Result<N, ParamProblem> + Send + Sync + 'static,
+    ) -> Self {
+        Self::with_create(name, move |params| Ok(NodeInstance(InstanceKind::Async(Box::new(create(params)?)))))
+    }
+
+    /// A type without params whose nodes call a function. Every node has its own clone, and so its own state.
+    pub fn from_fn<F>(name: impl Into<String>, function: F) -> Self
+    where
+        F: FnMut(RuntimeData, &mut Emitter<'_>) -> NodeResult + Clone + Send + Sync + 'static,
+    {
+        Self::new(name, move |_| Ok(FnNode(function.clone())))
+    }
+
+    fn with_create(
+        name: impl Into<String>,
+        create: impl Fn(&Params) -> Result<NodeInstance, ParamProblem> + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            description: "",
+            params: Vec::new(),
+            accepts: KindSet::ALL,
+            produces: Produces::Kinds(KindSet::ALL),
+            create: Arc::new(create),
+        }
+    }
+
+    /// The same type with a sentence that says what it does.
+    #[must_use]
+    pub fn describe(mut self, description: &'static str) -> Self {
+        self.description = description;
+        self
+    }
+
+    /// The same type with one more param.
+    #[must_use]
+    pub fn param(mut self, param: ParamSpec) -> Self {
+        self.params.push(param);
+        self
+    }
+
+    /// The same type, taking only these kinds of data; [`KindSet::NONE`] for one that works on its own clock alone.
+    #[must_use]
+    pub fn accepts(mut self, kinds: KindSet) -> Self {
+        self.accepts = kinds;
+        self
+    }
+
+    /// The same type, making only these kinds of data. A type that says nothing may make any.
+    #[must_use]
+    pub fn produces(mut self, produces: Produces) -> Self {
+        self.produces = produces;
+        self
+    }
+
+    /// The name in manifests.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What it does.
+    pub fn description(&self) -> &str {
+        self.description
+    }
+
+    /// What it can be told.
+    pub fn params(&self) -> &[ParamSpec] {
+        &self.params
+    }
+
+    /// The kinds of data that it takes.
+    pub fn accepted_kinds(&self) -> KindSet {
+        self.accepts
+    }
+
+    /// The kinds of data that it makes when it is given `input`.
+    pub fn produced_kinds(&self, input: KindSet) -> KindSet {
+        match self.produces {
+            Produces::SameAsInput => input.intersection(self.accepts),
+            Produces::Kinds(kinds) => kinds,
+        }
+    }
+
+    pub(crate) fn check_params(&self, raw: &RawParams) -> Result<Params, ParamProblem> {
+        Params::check(&self.params, raw)
+    }
+
+    pub(crate) fn create(&self, params: &Params) -> Result<NodeInstance, ParamProblem> {
+        (self.create)(params)
+    }
+}
+
+impl fmt::Debug for NodeType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NodeType")
+            .field("name", &self.name)
+            .field("params", &self.params)
+            .field("accepts", &self.accepts)
+            .field("produces", &self.produces)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for NodeInstance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            InstanceKind::Inline(_) => "NodeInstance::Inline",
+            InstanceKind::Heavy(_) => "NodeInstance::Heavy",
+            InstanceKind::Async(_) => "NodeInstance::Async",
+        })
+    }
+}
+
+struct FnNode<F>(F);
+
+impl<F> Node for FnNode<F>
+where
+    F: FnMut(RuntimeData, &mut Emitter<'_>) -> NodeResult + Send + 'static,
+{
+    fn process(&mut self, input: RuntimeData, out: &mut Emitter<'_>) -> NodeResult {
+        (self.0)(input, out)
+    }
+}

@@ -1,0 +1,178 @@
+//! The task of one node: it calls the node for one piece of data after the other.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    sync::mpsc,
+    time::{Instant, Interval, MissedTickBehavior, interval_at},
+};
+
+use super::{
+    Envelope, Origin, Outlet,
+    envelope::Message,
+    instance::{Failure, Instance, Work},
+};
+use crate::{
+    data::{DataKind, RuntimeData},
+    error::RuntimeError,
+    manifest::OnError,
+    node::{NodeType, Params},
+};
+
+pub(crate) struct NodeTask {
+    pub(crate) node_type: Arc<NodeType>,
+    pub(crate) params: Params,
+    pub(crate) instance: Instance,
+    pub(crate) timeout: Duration,
+    pub(crate) inbox: mpsc::Receiver<Message>,
+    pub(crate) outlet: Outlet,
+    /// How many announcements of the end are still to come, one along each edge.
+    pub(crate) ends_to_come: usize,
+    /// What the current call has made; kept for its capacity.
+    pub(crate) emitted: Vec<Envelope>,
+}
+
+impl NodeTask {
+    /// Works until the session ends.
+    pub(crate) async fn run(mut self) {
+        let mut clock = self.clock();
+        while self.outlet.is_open() {
+            let message = match &mut clock {
+                None => self.inbox.recv().await,
+                Some(ticks) => tokio::select! {
+                    message = self.inbox.recv() => message,
+                    _ = ticks.tick() => {
+                        self.work(Work::Tick, Origin::default()).await;
+                        continue;
+                    }
+                },
+            };
+            match message {
+                None => return,
+                Some(Message::Data(Envelope { data, origin })) => self.process(data, origin).await,
+                Some(Message::Finish(origin)) => {
+                    self.ends_to_come = self.ends_to_come.saturating_sub(1);
+                    if self.ends_to_come == 0 {
+                        clock = None;
+                        self.work(Work::Finish, origin.clone()).await;
+                        self.outlet.finish(&origin).await;
+                    }
+                }
+                Some(Message::Configure { params, done }) => {
+                    let result = self.configure(params).await;
+                    clock = self.clock().filter(|_| self.ends_to_come > 0);
+                    // Whoever asked may have stopped waiting.
+                    done.send(result).ok();
+                }
+            }
+        }
+    }
+
+    fn clock(&self) -> Option<Interval> {
+        let period = self.instance.tick_every()?.max(Duration::from_millis(1));
+        let mut ticks = interval_at(Instant::now() + period, period);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Some(ticks)
+    }
+
+    async fn process(&mut self, data: RuntimeData, origin: Origin) {
+        let kind = data.kind();
+        if !self.node_type.accepted_kinds().contains(kind) {
+            let bypassed = (self.outlet.policy == OnError::Bypass).then_some(data);
+            let error = self.wrong_kind(kind);
+            self.fail(error, false, origin, bypassed).await;
+            return;
+        }
+        self.work(Work::Process(data), origin).await;
+    }
+
+    async fn work(&mut self, work: Work, origin: Origin) {
+        if !self.instance.ready().await && !self.rebuild(&origin).await {
+            return;
+        }
+        let bypassed = match &work {
+            Work::Process(data) if self.outlet.policy == OnError::Bypass => Some(data.clone()),
+            _ => None,
+        };
+        let counts = matches!(work, Work::Process(_));
+        let started = Instant::now();
+        let result = self.instance.call(work, &origin, &self.outlet, &mut self.emitted, self.timeout).await;
+        if counts {
+            self.outlet.stats.called(started.elapsed());
+        }
+        match result {
+            Ok(()) => {
+                // What was made carries the token on; the call itself is over.
+                drop(origin);
+                let mut emitted = std::mem::take(&mut self.emitted);
+                for envelope in emitted.drain(..) {
+                    self.outlet.send(envelope).await;
+                }
+                self.emitted = emitted;
+            }
+            Err(failure) => {
+                self.emitted.clear();
+                let must_rebuild = self.outlet.policy == OnError::Restart || matches!(failure, Failure::Panicked(_));
+                let is_timeout = matches!(failure, Failure::TimedOut);
+                let error = self.error(failure);
+                self.fail(error, is_timeout, origin.clone(), bypassed).await;
+                if must_rebuild && self.outlet.is_open() {
+                    self.rebuild(&origin).await;
+                }
+            }
+        }
+    }
+
+    /// Reports a failure as the node's policy says.
+    async fn fail(&mut self, error: RuntimeError, is_timeout: bool, origin: Origin, bypassed: Option<RuntimeData>) {
+        self.outlet.stats.failed(is_timeout);
+        let is_fatal = self.outlet.policy == OnError::Fail;
+        self.outlet.shared.report(&self.outlet.node, error, is_fatal, origin.token.clone()).await;
+        if let Some(data) = bypassed {
+            self.outlet.send(origin.derive(data)).await;
+        }
+    }
+
+    /// Builds the node anew. Params that no longer work, for example because a file is gone, end the session.
+    async fn rebuild(&mut self, origin: &Origin) -> bool {
+        match self.node_type.create(&self.params) {
+            Ok(instance) => {
+                self.instance = instance.0.into();
+                true
+            }
+            Err(problem) => {
+                let error = self.error(Failure::Reported(problem.into()));
+                self.outlet.shared.report(&self.outlet.node, error, true, origin.token.clone()).await;
+                false
+            }
+        }
+    }
+
+    async fn configure(&mut self, params: Params) -> Result<(), RuntimeError> {
+        let is_ready = self.instance.ready().await;
+        if !is_ready || !self.instance.set_params(&params) {
+            let instance = self.node_type.create(&params);
+            self.instance = instance.map_err(|problem| self.error(Failure::Reported(problem.into())))?.0.into();
+        }
+        self.params = params;
+        Ok(())
+    }
+
+    fn error(&self, failure: Failure) -> RuntimeError {
+        let (node, node_type) = (Arc::clone(&self.outlet.node), self.node_type.name().to_owned());
+        match failure {
+            Failure::Reported(source) => RuntimeError::NodeFailed { node, node_type, source },
+            Failure::Panicked(message) => RuntimeError::NodePanicked { node, node_type, message },
+            Failure::TimedOut => RuntimeError::NodeTimedOut { node, node_type, timeout: self.timeout },
+        }
+    }
+
+    fn wrong_kind(&self, found: DataKind) -> RuntimeError {
+        RuntimeError::KindNotAccepted {
+            node: Arc::clone(&self.outlet.node),
+            node_type: self.node_type.name().to_owned(),
+            accepted: self.node_type.accepted_kinds(),
+            found,
+        }
+    }
+}

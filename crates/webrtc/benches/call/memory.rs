@@ -1,0 +1,135 @@
+use std::{sync::Arc, time::Duration};
+
+use remotemedia_runtime_core::data::RuntimeData;
+use remotemedia_webrtc::{AudioFrame, WebRtcTransport, WebRtcTransportConfig};
+use serde_json::json;
+use tokio::time::{interval, sleep};
+
+use crate::{
+    Error,
+    child::Child,
+    figure::{Figure, Report},
+    peers::{numbered_clip, signaling, start, wait_for, with_codec},
+    process::resident_mb,
+};
+
+/// Peers between the two measurements of a case.
+const STEP: usize = 4;
+
+/// How much a process grows with each further peer.
+pub(crate) async fn measure(report: &mut Report) -> Result<(), Error> {
+    for (case, figure) in
+        [("audio", "audio_only_peer"), ("viewers", "further_viewer"), ("senders", "received_720p_video")]
+    {
+        let url = signaling().await?;
+        let mut hub = Child::start(&["hub", &url, case])?;
+        let ready = hub.next().await?;
+        if ready["event"] != "ready" {
+            return Err("the hub did not start".into());
+        }
+        let mut peers = Vec::new();
+        // The first peer brings what every later one shares: codec instances, pools, pages of code.
+        peers.push(peer(&url, case, 0).await?);
+        let first = hub.next().await?["rss_mb"].as_f64().unwrap_or(f64::NAN);
+        for n in 1..=STEP {
+            peers.push(peer(&url, case, n).await?);
+        }
+        let last = hub.next().await?["rss_mb"].as_f64().unwrap_or(f64::NAN);
+        let each = (last - first) / STEP as f64;
+        report.add_case("rss_mb", figure, Figure::new("MB", vec![each]).with("hub_with_one_mb", first));
+        for (transport, task) in peers {
+            task.abort();
+            transport.shutdown().await?;
+        }
+        hub.end().await?;
+    }
+    Ok(())
+}
+
+fn config(url: &str, id: &str, case: &str) -> WebRtcTransportConfig {
+    let mut config = with_codec(url, id, "vp8");
+    config.enable_video = case != "audio";
+    config.max_peers = STEP + 1;
+    config
+}
+
+/// A peer of the hub, and what it does.
+async fn peer(url: &str, case: &str, n: usize) -> Result<(WebRtcTransport, tokio::task::JoinHandle<()>), Error> {
+    let transport = start(config(url, &format!("peer-{n}"), case)).await?;
+    transport.connect_peer("hub").await?;
+    let (mine, case) = (transport.clone(), case.to_string());
+    let task = tokio::spawn(async move {
+        let done = match case.as_str() {
+            "viewers" => pull_video(&mine, "hub").await,
+            // A few pictures a second fill every buffer and leave the machine its breath.
+            "senders" => push_video(&mine, "hub", Duration::from_millis(200)).await,
+            _ => push_audio(&mine, "hub").await,
+        };
+        // It ends with the measurement.
+        drop(done);
+    });
+    Ok((transport, task))
+}
+
+/// The process that is measured: says how large it is once it has one peer, and again with all of them.
+pub(crate) async fn hub(url: &str, case: &str) -> Result<(), Error> {
+    let hub = start(config(url, "hub", case)).await?;
+    println!("{}", json!({"event": "ready"}));
+    let mut tasks = tokio::task::JoinSet::new();
+    if case == "viewers" {
+        let hub = hub.clone();
+        tasks.spawn(async move {
+            let clip: Vec<_> = numbered_clip(30)?.into_iter().map(Arc::new).collect();
+            let mut clock = interval(Duration::from_millis(33));
+            for frame in clip.iter().cycle() {
+                clock.tick().await;
+                hub.broadcast(&RuntimeData::Video { frame: Arc::clone(frame) }).await?;
+            }
+            Ok::<(), Error>(())
+        });
+    }
+    for n in 0..=STEP {
+        let name = format!("peer-{n}");
+        wait_for(&hub, &name).await?;
+        let hub = hub.clone();
+        match case {
+            "senders" => drop(tasks.spawn(async move { pull_video(&hub, &name).await })),
+            "audio" => drop(tasks.spawn(async move { pull_audio(&hub, &name).await })),
+            _ => {}
+        }
+        if n == 0 || n == STEP {
+            sleep(Duration::from_secs(5)).await;
+            println!("{}", json!({"rss_mb": resident_mb()?}));
+        }
+    }
+    Ok(())
+}
+
+async fn pull_audio(from: &WebRtcTransport, peer: &str) -> Result<(), Error> {
+    while from.recv_audio(peer).await?.is_some() {}
+    Ok(())
+}
+
+async fn pull_video(from: &WebRtcTransport, peer: &str) -> Result<(), Error> {
+    while from.recv_video(peer).await?.is_some() {}
+    Ok(())
+}
+
+async fn push_audio(from: &WebRtcTransport, peer: &str) -> Result<(), Error> {
+    let mut clock = interval(Duration::from_millis(20));
+    loop {
+        clock.tick().await;
+        let frame = AudioFrame::new(vec![0.1; 960], 48_000, 1)?;
+        from.send_to_peer(peer, &RuntimeData::Audio { frame: Arc::new(frame) }).await?;
+    }
+}
+
+async fn push_video(from: &WebRtcTransport, peer: &str, every: Duration) -> Result<(), Error> {
+    let clip: Vec<_> = numbered_clip(10)?.into_iter().map(Arc::new).collect();
+    let mut clock = interval(every);
+    for frame in clip.iter().cycle() {
+        clock.tick().await;
+        from.send_to_peer(peer, &RuntimeData::Video { frame: Arc::clone(frame) }).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,3 @@
+//! Messages over data channels.
+
+pub use crate::{config::DataChannelMode, message::DataChannelMessage};

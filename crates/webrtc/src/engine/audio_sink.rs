@@ -1,0 +1,238 @@
+//! One peer's incoming audio: packets to a steady stream of 20 ms frames.
+
+use std::{sync::Arc, time::Duration};
+
+use parking_lot::Mutex;
+use remotemedia_codecs::{AudioDecoder, AudioDecoderSettings, audio_decoder};
+use remotemedia_jitter::{AudioPacket, AudioPlayout, PacketDecoder, PlayoutConfig, PlayoutStats, UndecodablePacket};
+use remotemedia_media::{AudioFrame, Codec, MediaKind, PeerId};
+use remotemedia_mesh::{IncomingTrack, TrackItem};
+use remotemedia_rtp::opus_carries_redundancy;
+use tokio::{
+    sync::{mpsc, watch},
+    time::{Instant, sleep_until},
+};
+
+use super::{executor::Executor, inbox::Inbox, media_time::MediaTime, pull_phase::PullPhase};
+
+/// Length of the frames that readers get.
+const FRAME: Duration = Duration::from_millis(20);
+
+/// A playout that is late by more than this, as after the machine slept, goes on from now instead of catching up.
+const CATCH_UP: Duration = Duration::from_secs(1);
+
+/// The playout of one peer. Dropping it ends it.
+#[derive(Debug)]
+pub(super) struct AudioSink {
+    tracks: mpsc::UnboundedSender<IncomingTrack>,
+    stats: Arc<Mutex<PlayoutStats>>,
+}
+
+impl AudioSink {
+    /// Starts the playout. It gives frames once somebody pulls them: silence until there is a track.
+    pub(super) fn start(
+        peer: PeerId,
+        inbox: Arc<Inbox>,
+        executor: Executor,
+        config: watch::Receiver<PlayoutConfig>,
+    ) -> Self {
+        // A peer has one audio track at a time, so that few ever wait here.
+        let (tracks, incoming) = mpsc::unbounded_channel();
+        let stats = Arc::new(Mutex::new(PlayoutStats::default()));
+        let task = Task {
+            peer,
+            inbox,
+            executor,
+            config,
+            incoming,
+            stats: Arc::clone(&stats),
+            track: None,
+            time: MediaTime::default(),
+            playout: None,
+            phase: PullPhase::default(),
+            position: Duration::ZERO,
+        };
+        tokio::spawn(task.run());
+        Self { tracks, stats }
+    }
+
+    /// Plays `track` from now on, in the place of an earlier one.
+    pub(super) fn attach(&self, track: IncomingTrack) {
+        // Without a task the peer is gone, and its track with it.
+        let _ = self.tracks.send(track);
+    }
+
+    pub(super) fn stats(&self) -> PlayoutStats {
+        *self.stats.lock()
+    }
+}
+
+struct Task {
+    peer: PeerId,
+    inbox: Arc<Inbox>,
+    executor: Executor,
+    config: watch::Receiver<PlayoutConfig>,
+    incoming: mpsc::UnboundedReceiver<IncomingTrack>,
+    stats: Arc<Mutex<PlayoutStats>>,
+    track: Option<IncomingTrack>,
+    time: MediaTime,
+    /// Out while a job has it.
+    playout: Option<Box<AudioPlayout<DecoderHook>>>,
+    phase: PullPhase,
+    /// How much was given so far: the media time of the next frame.
+    position: Duration,
+}
+
+/// Lets the jitter buffer drive a codec without knowing it.
+struct DecoderHook(Box<dyn AudioDecoder>);
+
+impl Task {
+    async fn run(mut self) {
+        if self.wait_for_reader().await.is_none() {
+            return;
+        }
+        let mut next = Instant::now();
+        loop {
+            tokio::select! {
+                biased;
+                () = sleep_until(next) => {
+                    self.play().await;
+                    let now = Instant::now();
+                    let slack = self.playout.as_ref().map_or(Duration::ZERO, |p| p.slack());
+                    let sooner = self.phase.advance(slack, FRAME);
+                    next = if now > next + CATCH_UP { now } else { next + FRAME - sooner };
+                }
+                track = self.incoming.recv() => match track {
+                    Some(track) => self.begin(track),
+                    None => return,
+                },
+                item = next_item(&mut self.track) => self.take(item),
+                Ok(()) = self.config.changed() => {
+                    let config = *self.config.borrow_and_update();
+                    if let Some(Err(error)) = self.playout.as_mut().map(|p| p.set_delays(&config)) {
+                        tracing::error!(peer = %self.peer, %error, "the playout delay stays as it was");
+                    }
+                }
+            }
+        }
+    }
+
+    /// Lets packets go until somebody pulls; `None` if the peer leaves before.
+    async fn wait_for_reader(&mut self) -> Option<()> {
+        let inbox = Arc::clone(&self.inbox);
+        loop {
+            tokio::select! {
+                biased;
+                () = inbox.audio.wait_for_reader() => return Some(()),
+                track = self.incoming.recv() => self.begin(track?),
+                item = next_item(&mut self.track) => {
+                    if !matches!(item, Some(TrackItem::Packet { .. })) {
+                        self.take(item);
+                    }
+                }
+            }
+        }
+    }
+
+    fn begin(&mut self, track: IncomingTrack) {
+        self.track = Some(track);
+        self.time = MediaTime::default();
+        self.playout = None;
+        self.phase = PullPhase::default();
+    }
+
+    fn take(&mut self, item: Option<TrackItem>) {
+        match item {
+            Some(TrackItem::Packet { codec: Codec::Opus, packet }) => {
+                if let Some(playout) = self.playout_for_packets() {
+                    playout.insert(AudioPacket {
+                        sequence: packet.sequence,
+                        timestamp: packet.timestamp,
+                        payload: packet.payload,
+                        arrival: packet.arrival,
+                    });
+                }
+            }
+            Some(TrackItem::SenderReport { ntp, rtp }) => self.time.on_sender_report(ntp, rtp),
+            Some(_) => {}
+            None => self.track = None,
+        }
+    }
+
+    fn playout_for_packets(&mut self) -> Option<&mut AudioPlayout<DecoderHook>> {
+        if self.playout.is_none() {
+            let config = *self.config.borrow_and_update();
+            match new_playout(config) {
+                Ok(playout) => self.playout = Some(Box::new(playout)),
+                Err(error) => tracing::error!(peer = %self.peer, %error, "audio cannot be played out"),
+            }
+        }
+        self.playout.as_deref_mut()
+    }
+
+    /// Gives the next frame to the inbox.
+    async fn play(&mut self) {
+        let PlayoutConfig { sample_rate, channels, clock_rate, .. } = *self.config.borrow();
+        let samples = (u64::from(sample_rate) * FRAME.as_millis() as u64 / 1_000) as usize;
+        let mut out = vec![0.0; samples * usize::from(channels)];
+        let mut capture_time = None;
+        if let Some(mut playout) = self.playout.take() {
+            let now = Instant::now().into_std();
+            let job = self.executor.run(MediaKind::Audio, move || {
+                let pulled = playout.pull(now, &mut out);
+                (playout, pulled, out)
+            });
+            let Ok((playout, pulled, played)) = job.await else {
+                // The decoder went down with its job: the next packet gets a new one.
+                return;
+            };
+            out = played;
+            *self.stats.lock() = playout.stats();
+            capture_time = pulled.timestamp.and_then(|t| self.time.capture_time(t, clock_rate));
+            self.playout = Some(playout);
+        }
+        match AudioFrame::new(out, sample_rate, channels) {
+            Ok(mut frame) => {
+                frame.timestamp = Some(self.position);
+                frame.capture_time = capture_time;
+                frame.source = Some(self.peer.clone());
+                self.inbox.audio.push(Arc::new(frame));
+            }
+            Err(error) => tracing::error!(peer = %self.peer, %error, "audio cannot be played out"),
+        }
+        self.position += FRAME;
+    }
+}
+
+fn new_playout(config: PlayoutConfig) -> Result<AudioPlayout<DecoderHook>, Box<dyn std::error::Error + Send + Sync>> {
+    let settings = AudioDecoderSettings { sample_rate: config.sample_rate, channels: config.channels };
+    Ok(AudioPlayout::new(config, DecoderHook(audio_decoder(Codec::Opus, &settings)?))?)
+}
+
+impl PacketDecoder for DecoderHook {
+    fn decode(&mut self, payload: &[u8], out: &mut Vec<f32>) -> Result<(), UndecodablePacket> {
+        self.0.decode(payload, out).map(drop).map_err(|_| UndecodablePacket)
+    }
+
+    fn conceal(&mut self, samples: usize, out: &mut Vec<f32>) {
+        // What is missing is filled with silence by the caller.
+        if let Err(error) = self.0.conceal(samples, out) {
+            tracing::debug!(%error, "concealment failed");
+        }
+    }
+
+    fn can_recover(&self, next: &[u8]) -> bool {
+        opus_carries_redundancy(next)
+    }
+
+    fn recover(&mut self, next: &[u8], samples: usize, out: &mut Vec<f32>) -> bool {
+        self.0.recover(next, samples, out).is_ok()
+    }
+}
+
+async fn next_item(track: &mut Option<IncomingTrack>) -> Option<TrackItem> {
+    match track {
+        Some(track) => track.recv().await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,218 @@
+//! The sending side: which source speaks to which peer.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use parking_lot::Mutex;
+use remotemedia_media::{AudioFrame, Bitrate, Codec, MediaKind, PeerId, VideoFrame};
+use remotemedia_mesh::Mesh;
+use tokio::{
+    sync::{Notify, watch},
+    time::Instant,
+};
+
+use super::{
+    EngineShared,
+    audio_source::{AudioControls, AudioSource},
+    roster::{Audience, PeerMedia},
+    video_source::{VideoControls, VideoSource},
+};
+use crate::{
+    codec_config::{AudioSettings, VideoSettings},
+    config::Settings,
+};
+
+/// Cheap to clone; the sources end with the last clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Sending {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    shared: Arc<EngineShared>,
+    mesh: Mesh,
+    audio: Option<AudioSettings>,
+    video: Option<VideoSettings>,
+    audio_queue: Duration,
+    audio_sources: Mutex<HashMap<Audience, Arc<AudioSource>>>,
+    video_sources: Mutex<HashMap<Audience, Arc<VideoSource>>>,
+    audio_controls: watch::Sender<AudioControls>,
+    video_controls: watch::Sender<VideoControls>,
+    /// Told when a peer becomes ready.
+    changed: Notify,
+}
+
+impl Sending {
+    pub(crate) fn new(shared: Arc<EngineShared>, mesh: Mesh, settings: &Settings) -> Self {
+        let audio_rate = settings.audio.map_or(Bitrate::ZERO, |a| a.bitrate);
+        let (audio_controls, _) = watch::channel(AudioControls { bitrate: audio_rate, expected_loss: 0.0 });
+        let (video_controls, _) = watch::channel(VideoControls {
+            bitrate: settings.video.map_or(Bitrate::ZERO, |v| v.bitrate),
+            framerate: settings.video.map_or(30, |v| v.framerate),
+            adaptive: settings.adaptive_bitrate,
+            audio: audio_rate,
+        });
+        Self {
+            inner: Arc::new(Inner {
+                shared,
+                mesh,
+                audio: settings.audio,
+                video: settings.video,
+                audio_queue: settings.audio_queue,
+                audio_sources: Mutex::new(HashMap::new()),
+                video_sources: Mutex::new(HashMap::new()),
+                audio_controls,
+                video_controls,
+                changed: Notify::new(),
+            }),
+        }
+    }
+
+    /// The peers that media can be sent to now.
+    pub(crate) fn peers(&self) -> Vec<PeerId> {
+        self.inner.shared.roster.ids()
+    }
+
+    /// What a peer takes.
+    pub(crate) fn peer(&self, peer: &PeerId) -> Option<PeerMedia> {
+        self.inner.shared.roster.get(peer)
+    }
+
+    /// Queues audio for `audience`, waiting while more is queued than the configuration allows. `None` without audio.
+    pub(crate) async fn send_audio(&self, audience: Audience, frame: Arc<AudioFrame>) -> Option<()> {
+        let source = self.audio_source(&audience)?;
+        if let Audience::Peer(peer) = &audience {
+            self.inner.shared.roster.mark_direct(peer, MediaKind::Audio, Instant::now());
+        }
+        source.push(frame).await;
+        Some(())
+    }
+
+    /// Hands a picture to `audience`. `None` without video.
+    pub(crate) fn send_video(&self, audience: Audience, frame: Arc<VideoFrame>) -> Option<()> {
+        let source = self.video_source(&audience)?;
+        if let Audience::Peer(peer) = &audience {
+            self.inner.shared.roster.mark_direct(peer, MediaKind::Video, Instant::now());
+        }
+        source.push(frame);
+        Some(())
+    }
+
+    /// Pictures dropped so far because newer ones came before they were encoded.
+    pub(crate) fn replaced_pictures(&self) -> u64 {
+        self.inner.video_sources.lock().values().map(|s| s.replaced()).sum()
+    }
+
+    /// Returns once media can be sent to `peer`, or after `patience`.
+    pub(crate) async fn wait_ready(&self, peer: &PeerId, patience: Duration) {
+        let ready = async {
+            loop {
+                // Registered before the look, so that a peer which comes in between is not missed.
+                let changed = self.inner.changed.notified();
+                tokio::pin!(changed);
+                changed.as_mut().enable();
+                if self.peer(peer).is_some() {
+                    return;
+                }
+                changed.await;
+            }
+        };
+        // Without media on either side there is nothing to wait for, and messages flow all the same.
+        let _ = tokio::time::timeout(patience, ready).await;
+    }
+
+    /// The settings in force, live changes included.
+    pub(crate) fn current_settings(&self) -> (Option<AudioSettings>, Option<VideoSettings>) {
+        let audio = self.inner.audio_controls.borrow().bitrate;
+        let video = *self.inner.video_controls.borrow();
+        (
+            self.inner.audio.map(|a| AudioSettings { bitrate: audio, ..a }),
+            self.inner.video.map(|v| VideoSettings { bitrate: video.bitrate, framerate: video.framerate, ..v }),
+        )
+    }
+
+    /// Whether bitrates follow the network.
+    pub(crate) fn is_adaptive(&self) -> bool {
+        self.inner.video_controls.borrow().adaptive
+    }
+
+    pub(crate) fn set_audio_bitrate(&self, bitrate: Bitrate) {
+        self.inner.audio_controls.send_modify(|c| c.bitrate = bitrate);
+        self.inner.video_controls.send_modify(|c| c.audio = bitrate);
+    }
+
+    /// Tells the audio encoders what fraction of packets the worst-off peer loses.
+    pub(crate) fn set_expected_loss(&self, fraction: f32) {
+        self.inner.audio_controls.send_if_modified(|c| {
+            let changed = (c.expected_loss - fraction).abs() >= 0.01;
+            if changed {
+                c.expected_loss = fraction;
+            }
+            changed
+        });
+    }
+
+    pub(crate) fn change_video(&self, change: impl FnOnce(&mut VideoControls)) {
+        self.inner.video_controls.send_modify(change);
+    }
+
+    pub(crate) fn peer_ready(&self, peer: PeerId, audio: bool, video: Vec<Codec>) {
+        self.inner.shared.roster.insert(peer.clone(), audio, video);
+        self.inner.changed.notify_waiters();
+        // A source that stands still must show itself to the newcomer.
+        self.keyframe_requested(&peer);
+    }
+
+    pub(crate) fn peer_gone(&self, peer: &PeerId) {
+        self.inner.shared.roster.remove(peer);
+        let audience = Audience::Peer(peer.clone());
+        self.inner.audio_sources.lock().remove(&audience);
+        self.inner.video_sources.lock().remove(&audience);
+    }
+
+    pub(crate) fn keyframe_requested(&self, peer: &PeerId) {
+        let sources = self.inner.video_sources.lock();
+        for audience in [Audience::Peer(peer.clone()), Audience::All] {
+            if let Some(source) = sources.get(&audience) {
+                source.request_keyframe();
+            }
+        }
+    }
+
+    pub(crate) fn target_changed(&self, peer: &PeerId, rate: Bitrate) {
+        self.inner.shared.roster.set_target(peer, rate);
+    }
+
+    fn audio_source(&self, audience: &Audience) -> Option<Arc<AudioSource>> {
+        let inner = &self.inner;
+        let settings = inner.audio?;
+        let mut sources = inner.audio_sources.lock();
+        let source = sources.entry(audience.clone()).or_insert_with(|| {
+            Arc::new(AudioSource::start(
+                Arc::clone(&inner.shared),
+                inner.mesh.clone(),
+                audience.clone(),
+                settings,
+                inner.audio_queue,
+                inner.audio_controls.subscribe(),
+            ))
+        });
+        Some(Arc::clone(source))
+    }
+
+    fn video_source(&self, audience: &Audience) -> Option<Arc<VideoSource>> {
+        let inner = &self.inner;
+        let settings = inner.video?;
+        let mut sources = inner.video_sources.lock();
+        let source = sources.entry(audience.clone()).or_insert_with(|| {
+            Arc::new(VideoSource::start(
+                Arc::clone(&inner.shared),
+                inner.mesh.clone(),
+                audience.clone(),
+                settings,
+                inner.video_controls.subscribe(),
+            ))
+        });
+        Some(Arc::clone(source))
+    }
+}

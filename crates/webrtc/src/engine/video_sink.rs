@@ -1,0 +1,197 @@
+//! One peer's incoming video: packets to pictures.
+
+use std::{future::Future, pin::Pin, sync::Arc};
+
+use remotemedia_codecs::{CodecError, VideoDecoder, VideoDecoderSettings, video_decoder};
+use remotemedia_jitter::{VideoBufferConfig, VideoFrameBuffer};
+use remotemedia_media::{Codec, EncodedFrame, MediaKind, PeerId, VideoFrame};
+use remotemedia_mesh::{IncomingTrack, TrackItem};
+use remotemedia_rtp::{FrameAssembler, ReceivedPacket};
+use tokio::time::{Instant, sleep_until};
+
+use super::{
+    executor::{Executor, JobLost},
+    inbox::Inbox,
+    media_time::{MediaPosition, MediaTime},
+};
+
+/// Pictures that may wait for a slow decoder, a second's worth. Beyond it the oldest is dropped, and a keyframe asked for.
+const BACKLOG: usize = 30;
+
+type Decoding = Pin<Box<dyn Future<Output = Result<Decoded, JobLost>> + Send>>;
+
+/// What comes back from a decode job: the decoder, the frame it was given and what it made of it.
+struct Decoded {
+    decoder: Box<dyn VideoDecoder>,
+    frame: EncodedFrame,
+    picture: Result<Option<VideoFrame>, CodecError>,
+}
+
+/// Reads `track` until it ends. Pictures are decoded once somebody pulls them.
+pub(super) async fn run(mut track: IncomingTrack, inbox: Arc<Inbox>, executor: Executor) {
+    let mut time = MediaTime::default();
+    loop {
+        tokio::select! {
+            biased;
+            () = inbox.video.wait_for_reader() => break,
+            item = track.recv() => match item {
+                Some(TrackItem::SenderReport { ntp, rtp }) => time.on_sender_report(ntp, rtp),
+                Some(_) => {}
+                None => return,
+            },
+        }
+    }
+    track.request_keyframe();
+    let peer = track.peer().clone();
+    let mut sink = VideoSink { peer, inbox, executor, time, position: MediaPosition::default(), stage: None };
+    sink.run(&mut track).await;
+}
+
+struct VideoSink {
+    peer: PeerId,
+    inbox: Arc<Inbox>,
+    executor: Executor,
+    time: MediaTime,
+    position: MediaPosition,
+    stage: Option<Stage>,
+}
+
+/// Assembly and decoding in one codec; a peer that switches gets a new one.
+struct Stage {
+    codec: Codec,
+    assembler: FrameAssembler,
+    buffer: VideoFrameBuffer,
+    /// Out while a job has it.
+    decoder: Option<Box<dyn VideoDecoder>>,
+    decoding: Option<Decoding>,
+}
+
+impl VideoSink {
+    async fn run(&mut self, track: &mut IncomingTrack) {
+        loop {
+            if let Some(stage) = &mut self.stage {
+                stage.begin_decoding(&self.executor);
+            }
+            let stage = self.stage.as_mut();
+            let deadline = stage.as_ref().and_then(|s| s.deadline());
+            let decoding = stage.and_then(|s| s.decoding.as_mut());
+            tokio::select! {
+                biased;
+                done = until_decoded(decoding) => self.on_decoded(done, track),
+                item = track.recv() => match item {
+                    Some(TrackItem::Packet { codec, packet }) => self.stage(codec, track).take(packet),
+                    Some(TrackItem::SenderReport { ntp, rtp }) => self.time.on_sender_report(ntp, rtp),
+                    Some(_) => {}
+                    None => return,
+                },
+                () = until(deadline) => {}
+            }
+            if self.stage.as_mut().is_some_and(Stage::wants_keyframe) {
+                track.request_keyframe();
+            }
+        }
+    }
+
+    /// The stage for `codec`, new if the peer switched to it.
+    fn stage(&mut self, codec: Codec, track: &IncomingTrack) -> &mut Stage {
+        if self.stage.as_ref().is_some_and(|s| s.codec != codec) {
+            self.stage = None;
+            track.request_keyframe();
+        }
+        self.stage.get_or_insert_with(|| Stage::new(codec))
+    }
+
+    fn on_decoded(&mut self, done: Result<Decoded, JobLost>, track: &IncomingTrack) {
+        let Some(stage) = &mut self.stage else { return };
+        stage.decoding = None;
+        let Ok(Decoded { decoder, frame, picture }) = done else {
+            // The decoder went down with its job: the next frame gets a new one.
+            stage.buffer.decoder_failed(now());
+            track.request_keyframe();
+            return;
+        };
+        stage.decoder = Some(decoder);
+        match picture {
+            Ok(Some(mut picture)) => {
+                picture.timestamp = Some(self.position.of(frame.timestamp, frame.codec.clock_rate()));
+                picture.capture_time = self.time.capture_time(frame.timestamp, frame.codec.clock_rate());
+                picture.source = Some(self.peer.clone());
+                self.inbox.video.push(Arc::new(picture));
+            }
+            Ok(None) => {}
+            Err(error) => {
+                tracing::debug!(peer = %self.peer, %error, "a picture could not be decoded");
+                stage.buffer.decoder_failed(now());
+            }
+        }
+    }
+}
+
+impl Stage {
+    fn new(codec: Codec) -> Self {
+        Self {
+            codec,
+            assembler: FrameAssembler::new(codec),
+            buffer: VideoFrameBuffer::new(VideoBufferConfig { max_frames: BACKLOG, ..Default::default() }),
+            decoder: None,
+            decoding: None,
+        }
+    }
+
+    fn take(&mut self, packet: ReceivedPacket) {
+        let now = packet.arrival;
+        self.assembler.insert(packet);
+        while let Some(frame) = self.assembler.pop() {
+            self.buffer.insert(frame, now);
+        }
+        self.buffer.set_source_stuck(self.assembler.gap().map(|gap| gap.since));
+    }
+
+    /// Hands the next frame to the decoder, unless it has one.
+    fn begin_decoding(&mut self, executor: &Executor) {
+        if self.decoding.is_some() {
+            return;
+        }
+        let Some(frame) = self.buffer.pop(now()) else { return };
+        let decoder = match self.decoder.take() {
+            Some(decoder) => Ok(decoder),
+            None => video_decoder(self.codec, &VideoDecoderSettings::default()),
+        };
+        match decoder {
+            Ok(mut decoder) => {
+                self.decoding = Some(Box::pin(executor.run(MediaKind::Video, move || {
+                    let picture = decoder.decode(&frame);
+                    Decoded { decoder, frame, picture }
+                })));
+            }
+            Err(error) => tracing::error!(codec = %self.codec, %error, "no video decoder"),
+        }
+    }
+
+    /// When a keyframe will have to be asked for, if nothing changes.
+    fn deadline(&self) -> Option<Instant> {
+        self.buffer.next_request().map(Instant::from_std)
+    }
+
+    fn wants_keyframe(&mut self) -> bool {
+        self.buffer.take_keyframe_request(now())
+    }
+}
+
+fn now() -> std::time::Instant {
+    Instant::now().into_std()
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(at) => sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn until_decoded(decoding: Option<&mut Decoding>) -> Result<Decoded, JobLost> {
+    match decoding {
+        Some(decoding) => decoding.await,
+        None => std::future::pending().await,
+    }
+}

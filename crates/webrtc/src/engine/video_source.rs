@@ -1,0 +1,319 @@
+//! One video source: takes pictures in, encodes each once per codec in use, sends them to its audience.
+
+use std::{
+    collections::{HashMap, HashSet, hash_map::Entry},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use parking_lot::Mutex;
+use remotemedia_codecs::{CodecError, EncodedVideo, VideoEncoder, VideoEncoderSettings, scale_to_fit, video_encoder};
+use remotemedia_media::{Bitrate, Codec, MediaKind, PeerId, VideoFrame};
+use remotemedia_mesh::Mesh;
+use remotemedia_rtp::Packetizer;
+use tokio::{
+    sync::{Notify, watch},
+    time::{Instant, timeout},
+};
+
+use super::{
+    EngineShared,
+    clock::{VideoStamp, VideoStamper},
+    roster::{Audience, PeerMedia},
+};
+use crate::codec_config::VideoSettings;
+
+/// A keyframe that was asked for waits this long for a new picture; then the last one is sent again, so that somebody
+/// who joins sees a source that stands still.
+const KEYFRAME_PATIENCE: Duration = Duration::from_millis(100);
+
+/// Requests within this time of a keyframe are answered by it: it is on its way.
+const KEYFRAME_SPACING: Duration = Duration::from_millis(250);
+
+/// The least that is worth encoding.
+const FLOOR: Bitrate = Bitrate::from_kbps(30);
+
+/// What can be changed on a running video source.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct VideoControls {
+    pub(crate) bitrate: Bitrate,
+    pub(crate) framerate: u32,
+    pub(crate) adaptive: bool,
+    /// What audio takes of the rate the network carries.
+    pub(crate) audio: Bitrate,
+}
+
+/// The way into a source; dropping it ends the source.
+#[derive(Debug)]
+pub(crate) struct VideoSource {
+    slot: Arc<Slot>,
+}
+
+/// The newest picture that waits; an older one is replaced and counted.
+#[derive(Debug, Default)]
+struct Slot {
+    waiting: Mutex<Option<(Arc<VideoFrame>, Instant)>>,
+    changed: Notify,
+    keyframe: AtomicBool,
+    closed: AtomicBool,
+    replaced: AtomicU64,
+}
+
+impl VideoSource {
+    pub(crate) fn start(
+        shared: Arc<EngineShared>,
+        mesh: Mesh,
+        audience: Audience,
+        settings: VideoSettings,
+        controls: watch::Receiver<VideoControls>,
+    ) -> Self {
+        let slot = Arc::new(Slot::default());
+        let stamper = VideoStamper::new(shared.clock);
+        let task = Task {
+            shared,
+            mesh,
+            audience,
+            settings,
+            controls,
+            stamper,
+            tiers: HashMap::new(),
+            last: None,
+            slot: Arc::clone(&slot),
+        };
+        tokio::spawn(task.run());
+        Self { slot }
+    }
+
+    /// Hands a picture over. Returns at once; a picture that still waits is dropped for it.
+    pub(crate) fn push(&self, frame: Arc<VideoFrame>) {
+        if self.slot.waiting.lock().replace((frame, Instant::now())).is_some() {
+            self.slot.replaced.fetch_add(1, Ordering::Relaxed);
+        }
+        self.slot.changed.notify_one();
+    }
+
+    /// Asks for a keyframe: somebody cannot decode.
+    pub(crate) fn request_keyframe(&self) {
+        self.slot.keyframe.store(true, Ordering::Release);
+        self.slot.changed.notify_one();
+    }
+
+    /// Pictures that were dropped for newer ones so far.
+    pub(crate) fn replaced(&self) -> u64 {
+        self.slot.replaced.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for VideoSource {
+    fn drop(&mut self) {
+        self.slot.closed.store(true, Ordering::Release);
+        self.slot.changed.notify_one();
+    }
+}
+
+struct Task {
+    shared: Arc<EngineShared>,
+    mesh: Mesh,
+    audience: Audience,
+    settings: VideoSettings,
+    controls: watch::Receiver<VideoControls>,
+    stamper: VideoStamper,
+    /// One encoder for each codec that somebody in the audience prefers.
+    tiers: HashMap<Codec, Tier>,
+    last: Option<Arc<VideoFrame>>,
+    slot: Arc<Slot>,
+}
+
+/// An encoder and who gets what it makes.
+struct Tier {
+    /// Out while a job has it.
+    encoder: Option<Box<dyn VideoEncoder>>,
+    packetizer: Packetizer,
+    /// Who has been sent a keyframe of this tier, and every picture since.
+    following: HashSet<PeerId>,
+    bitrate: Bitrate,
+    framerate: u32,
+    last_keyframe: Option<Instant>,
+}
+
+impl Task {
+    async fn run(mut self) {
+        loop {
+            self.slot.changed.notified().await;
+            if self.slot.closed.load(Ordering::Acquire) {
+                return;
+            }
+            let waiting = self.slot.waiting.lock().take();
+            match waiting {
+                Some((frame, at)) => {
+                    let stamp = self.stamper.stamp(at, frame.timestamp);
+                    self.last = Some(Arc::clone(&frame));
+                    self.send(frame, stamp).await;
+                }
+                None if self.slot.keyframe.load(Ordering::Acquire) => self.repeat_last().await,
+                None => {}
+            }
+        }
+    }
+
+    /// A keyframe is wanted and no picture waits: sends the last one again unless a new one comes soon.
+    async fn repeat_last(&mut self) {
+        let Some(last) = self.last.clone() else { return };
+        if timeout(KEYFRAME_PATIENCE, self.slot.changed.notified()).await.is_ok() {
+            // Whatever it was, the loop looks after it.
+            self.slot.changed.notify_one();
+            return;
+        }
+        let stamp = self.stamper.stamp(Instant::now(), None);
+        self.send(last, stamp).await;
+    }
+
+    async fn send(&mut self, frame: Arc<VideoFrame>, stamp: VideoStamp) {
+        let now = Instant::now();
+        let mut by_codec: HashMap<Codec, Vec<(PeerId, PeerMedia)>> = HashMap::new();
+        for (peer, media) in self.shared.roster.audience(&self.audience, MediaKind::Video, now) {
+            if let Some(&codec) = media.video.first() {
+                by_codec.entry(codec).or_default().push((peer, media));
+            }
+        }
+        if by_codec.is_empty() {
+            return;
+        }
+        let wanted = self.slot.keyframe.swap(false, Ordering::AcqRel);
+        self.tiers.retain(|codec, _| by_codec.contains_key(codec));
+        for (codec, peers) in by_codec {
+            self.send_tier(codec, &peers, &frame, stamp, wanted).await;
+        }
+    }
+
+    async fn send_tier(
+        &mut self,
+        codec: Codec,
+        peers: &[(PeerId, PeerMedia)],
+        frame: &Arc<VideoFrame>,
+        stamp: VideoStamp,
+        wanted: bool,
+    ) {
+        let controls = *self.controls.borrow_and_update();
+        let bitrate = share_for_video(peers, controls);
+        let tier = match self.tiers.entry(codec) {
+            Entry::Occupied(tier) => tier.into_mut(),
+            Entry::Vacant(place) => match Tier::new(codec, bitrate, controls.framerate) {
+                Ok(tier) => place.insert(tier),
+                Err(error) => {
+                    tracing::error!(%codec, %error, "no video encoder");
+                    return;
+                }
+            },
+        };
+        let newcomer = peers.iter().any(|(peer, _)| !tier.following.contains(peer));
+        let on_its_way = tier.last_keyframe.is_some_and(|at| at.elapsed() < KEYFRAME_SPACING);
+        let force = newcomer || (wanted && !on_its_way);
+        if wanted && !force && tier.last_keyframe.is_some() {
+            // Answered by the keyframe that just left; if that one was lost, the peer asks again.
+            tracing::trace!(%codec, "keyframe request answered by the last keyframe");
+        }
+        let Some(encoded) = tier
+            .encode(&self.shared.executor, frame, stamp.position, force, bitrate, self.settings, controls.framerate)
+            .await
+        else {
+            if force {
+                self.slot.keyframe.store(true, Ordering::Release);
+            }
+            return;
+        };
+        let packets = match tier.packetizer.packetize(&encoded.data, stamp.rtp) {
+            Ok(packets) => packets,
+            Err(error) => {
+                tracing::warn!(%codec, %error, "an encoded picture could not be cut into packets");
+                return;
+            }
+        };
+        if encoded.keyframe {
+            tier.last_keyframe = Some(Instant::now());
+            tier.following = peers.iter().map(|(peer, _)| peer.clone()).collect();
+        } else {
+            // Whoever left the audience must begin with a keyframe when it comes back.
+            tier.following.retain(|id| peers.iter().any(|(peer, _)| peer == id));
+        }
+        for (peer, _) in peers.iter().filter(|(peer, _)| tier.following.contains(peer)) {
+            if let Err(error) = self.mesh.send_media(peer, codec, &packets, encoded.keyframe) {
+                tracing::debug!(%peer, %error, "video was not sent");
+            }
+        }
+    }
+}
+
+impl Tier {
+    fn new(codec: Codec, bitrate: Bitrate, framerate: u32) -> Result<Self, CodecError> {
+        let settings = VideoEncoderSettings { bitrate, framerate: framerate.into(), ..Default::default() };
+        Ok(Self {
+            encoder: Some(video_encoder(codec, &settings)?),
+            packetizer: Packetizer::new(codec, rand::random()),
+            following: HashSet::new(),
+            bitrate,
+            framerate,
+            last_keyframe: None,
+        })
+    }
+
+    /// Encodes one picture; `None` if rate control skipped it or the encoder failed.
+    #[allow(clippy::too_many_arguments, reason = "all of it goes into one job")]
+    async fn encode(
+        &mut self,
+        executor: &super::executor::Executor,
+        frame: &Arc<VideoFrame>,
+        position: Duration,
+        force: bool,
+        bitrate: Bitrate,
+        limits: VideoSettings,
+        framerate: u32,
+    ) -> Option<EncodedVideo> {
+        let mut encoder = self.encoder.take()?;
+        let frame = Arc::clone(frame);
+        let new_bitrate = (bitrate != self.bitrate).then_some(bitrate);
+        let new_framerate = (framerate != self.framerate).then_some(framerate);
+        let job = executor.run(MediaKind::Video, move || {
+            let mut work = || {
+                if let Some(rate) = new_bitrate {
+                    encoder.set_bitrate(rate)?;
+                }
+                if let Some(fps) = new_framerate {
+                    encoder.set_framerate(fps.into())?;
+                }
+                let fitted = scale_to_fit(&frame, limits.width, limits.height)?;
+                encoder.encode(&fitted, position, force)
+            };
+            let encoded = work();
+            (encoder, encoded)
+        });
+        let (encoder, encoded) = job.await.ok()?;
+        self.encoder = Some(encoder);
+        match encoded {
+            Ok(encoded) => {
+                (self.bitrate, self.framerate) = (bitrate, framerate);
+                encoded
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a picture could not be encoded");
+                None
+            }
+        }
+    }
+}
+
+/// What the encoder may make so that the worst-off of `peers` can take it.
+fn share_for_video(peers: &[(PeerId, PeerMedia)], controls: VideoControls) -> Bitrate {
+    if !controls.adaptive {
+        return controls.bitrate;
+    }
+    let carried = peers.iter().filter_map(|(_, media)| media.target).min();
+    match carried {
+        // A tenth is left for headers, retransmissions and messages.
+        Some(target) => target.scale(0.9).saturating_sub(controls.audio).clamp(FLOOR, controls.bitrate.max(FLOOR)),
+        None => controls.bitrate,
+    }
+}

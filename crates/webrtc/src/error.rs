@@ -1,0 +1,157 @@
+use std::sync::Arc;
+
+use remotemedia_codecs::CodecError;
+use remotemedia_media::{AudioFrameError, Codec, StreamId, VideoFrameError};
+use remotemedia_mesh::MeshError;
+
+/// What the methods of this crate answer.
+pub type Result<T, E = WebRtcError> = std::result::Result<T, E>;
+
+/// Why something could not be done.
+///
+/// Every error says what it concerns; [`WebRtcError::hint`] says what to do about it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WebRtcError {
+    /// A field of the configuration is out of range.
+    #[error("{field} is {value:?}, allowed is {allowed}")]
+    InvalidConfig {
+        /// The field, with dots into nested ones.
+        field: &'static str,
+        /// What it was.
+        value: String,
+        /// What it may be.
+        allowed: &'static str,
+    },
+    /// The codec is not part of this build.
+    #[error("{codec} is not part of this build: turn on the feature `{feature}` of remotemedia-webrtc")]
+    CodecNotBuilt {
+        /// The codec.
+        codec: Codec,
+        /// The cargo feature that builds it.
+        feature: &'static str,
+    },
+    /// The transport has not been started, or has been shut down.
+    #[error("the transport is not running: call start() first")]
+    NotStarted,
+    /// The signaling server could not be reached, or refused the registration.
+    #[error("signaling with {url} failed")]
+    SignalingFailed {
+        /// The server's address.
+        url: String,
+        /// What went wrong.
+        #[source]
+        source: Arc<dyn std::error::Error + Send + Sync>,
+    },
+    /// No peer of that name is in the room or connected.
+    #[error("peer {0:?} was not found")]
+    PeerNotFound(String),
+    /// The name is no valid peer id.
+    #[error(transparent)]
+    InvalidPeerId(#[from] remotemedia_media::InvalidPeerId),
+    /// Every address pair was tried, none works.
+    #[error("no network path to the peer was found")]
+    NatTraversalFailed,
+    /// A connection could not be made, or ended while it was needed.
+    #[error("the connection to peer {peer:?} failed")]
+    ConnectionFailed {
+        /// The peer.
+        peer: String,
+        /// What went wrong.
+        #[source]
+        source: MeshError,
+    },
+    /// There are as many peers as `max_peers` allows.
+    #[error("{limit} peers are connected, which is what max_peers allows")]
+    TooManyPeers {
+        /// The configured limit.
+        limit: usize,
+    },
+    /// The peer takes none of the media that was sent to it.
+    #[error("peer {peer:?} takes no {media}")]
+    MediaNotNegotiated {
+        /// The peer.
+        peer: String,
+        /// `audio`, `video` or `data`.
+        media: &'static str,
+    },
+    /// The transport's configuration switches this off.
+    #[error("{field} is off in the configuration of this transport")]
+    Disabled {
+        /// The field that switches it on.
+        field: &'static str,
+    },
+    /// The frame names a stream, but one audio and one video stream go to a peer.
+    #[error("stream {stream_id:?} is not available: one audio and one video stream go to a peer")]
+    StreamNotAvailable {
+        /// The stream that the frame names.
+        stream_id: StreamId,
+    },
+    /// This kind of data cannot be sent to a peer.
+    #[error("{kind} data cannot be sent to a peer: send audio, video, text, JSON or binary data")]
+    UnsupportedData {
+        /// The kind of data.
+        kind: &'static str,
+    },
+    /// A codec failed.
+    #[error("the codec failed")]
+    Codec(#[from] CodecError),
+    /// Samples that are no audio frame.
+    #[error(transparent)]
+    AudioFrame(#[from] AudioFrameError),
+    /// Bytes that are no picture.
+    #[error(transparent)]
+    VideoFrame(#[from] VideoFrameError),
+    /// A message is larger than the peer takes.
+    #[error("a message of {size} bytes is larger than the {limit} bytes that peer {peer:?} takes")]
+    MessageTooLarge {
+        /// The peer.
+        peer: String,
+        /// The size of the message in bytes.
+        size: usize,
+        /// The most the peer takes in bytes.
+        limit: usize,
+    },
+    /// A pipeline failed.
+    #[error("the pipeline failed")]
+    Pipeline(#[from] remotemedia_runtime_core::RuntimeError),
+}
+
+impl WebRtcError {
+    /// Whether the same call may succeed later without any change.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::SignalingFailed { .. } | Self::NatTraversalFailed | Self::ConnectionFailed { .. } => true,
+            // A peer that is not there yet may come.
+            Self::PeerNotFound(_) | Self::TooManyPeers { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// What to do about it, in one sentence.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::InvalidConfig { .. } => "set the named field to one of the allowed values",
+            Self::CodecNotBuilt { .. } => "turn on the named cargo feature, or choose a codec that is built",
+            Self::NotStarted => "call start() and await it before connecting or sending",
+            Self::SignalingFailed { .. } => {
+                "check that the signaling server runs at signaling_url and that the peer id is free"
+            }
+            Self::PeerNotFound(_) => {
+                "check the spelling and the room, and wait until list_available_peers() names the peer"
+            }
+            Self::InvalidPeerId(_) => "use 1 to 64 characters out of A-Z, a-z, 0-9, '_' and '-'",
+            Self::NatTraversalFailed => "add a TURN server to turn_servers; the network between the peers blocks UDP",
+            Self::ConnectionFailed { .. } => "diagnosis() of that peer says how far it came; try again",
+            Self::TooManyPeers { .. } => "raise max_peers, or disconnect a peer first",
+            Self::MediaNotNegotiated { .. } => "enable that kind of media on both sides",
+            Self::Disabled { .. } => "switch the named field on",
+            Self::StreamNotAvailable { .. } => "leave stream_id of the frame empty",
+            Self::UnsupportedData { .. } => "convert the data before sending it",
+            Self::Codec(_) => "check the size and format of the frames",
+            Self::AudioFrame(_) | Self::VideoFrame(_) => "check the length of the buffer against size and format",
+            Self::MessageTooLarge { .. } => "split the message",
+            Self::Pipeline(_) => "check the node that the error names",
+        }
+    }
+}

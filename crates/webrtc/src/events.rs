@@ -1,0 +1,98 @@
+use remotemedia_media::PeerId;
+use remotemedia_mesh::{ConnectionReport, DisconnectReason, MeshEvent};
+use tokio::sync::broadcast;
+
+/// Something that happened to a transport.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum TransportEvent {
+    /// The signaling server announced a peer, which can be connected to.
+    PeerDiscovered {
+        /// Who.
+        peer: PeerId,
+    },
+    /// A peer left the signaling server; a running connection to it may live on.
+    PeerLeft {
+        /// Who.
+        peer: PeerId,
+    },
+    /// Media and messages can be exchanged with a peer.
+    PeerConnected {
+        /// Who.
+        peer: PeerId,
+    },
+    /// The path to a peer broke, another one is being looked for.
+    PeerReconnecting {
+        /// Who.
+        peer: PeerId,
+    },
+    /// The connection to a peer has a path again.
+    PeerReconnected {
+        /// Who.
+        peer: PeerId,
+    },
+    /// The connection to a peer is over.
+    PeerDisconnected {
+        /// Who.
+        peer: PeerId,
+        /// Why.
+        reason: DisconnectReason,
+    },
+    /// A connection attempt failed.
+    PeerFailed {
+        /// To whom.
+        peer: PeerId,
+        /// How far it came.
+        report: Box<ConnectionReport>,
+    },
+    /// The connection to the signaling server came or went. It comes back by itself.
+    SignalingState {
+        /// Whether it is there now.
+        connected: bool,
+    },
+    /// This stream fell behind; that many events are missing before the next one.
+    Lagged {
+        /// How many.
+        missed: u64,
+    },
+}
+
+impl TransportEvent {
+    pub(crate) fn from_mesh(event: MeshEvent) -> Option<Self> {
+        Some(match event {
+            MeshEvent::PeerAvailable { peer } => Self::PeerDiscovered { peer },
+            MeshEvent::PeerLeft { peer } => Self::PeerLeft { peer },
+            MeshEvent::PeerConnected { peer } => Self::PeerConnected { peer },
+            MeshEvent::PeerReconnecting { peer } => Self::PeerReconnecting { peer },
+            MeshEvent::PeerReconnected { peer } => Self::PeerReconnected { peer },
+            MeshEvent::PeerDisconnected { peer, reason } => Self::PeerDisconnected { peer, reason },
+            MeshEvent::PeerFailed { peer, report } => Self::PeerFailed { peer, report },
+            MeshEvent::Signaling { connected } => Self::SignalingState { connected },
+            MeshEvent::Lagged { missed } => Self::Lagged { missed },
+            _ => return None,
+        })
+    }
+}
+
+/// A stream of [`TransportEvent`]s.
+#[derive(Debug)]
+pub struct TransportEvents {
+    receiver: broadcast::Receiver<TransportEvent>,
+}
+
+impl TransportEvents {
+    pub(crate) const DEPTH: usize = 1_024;
+
+    pub(crate) fn new(receiver: broadcast::Receiver<TransportEvent>) -> Self {
+        Self { receiver }
+    }
+
+    /// The next event; `None` once the transport is gone. Cancel-safe.
+    pub async fn next(&mut self) -> Option<TransportEvent> {
+        match self.receiver.recv().await {
+            Ok(event) => Some(event),
+            Err(broadcast::error::RecvError::Lagged(missed)) => Some(TransportEvent::Lagged { missed }),
+            Err(broadcast::error::RecvError::Closed) => None,
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! Carries the mesh's messages over the JSON-RPC signaling client.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use remotemedia_media::PeerId;
+use remotemedia_mesh::{
+    DisconnectReason, IceCandidate, IceServer, Signaler, SignalingError, SignalingEvent, SignalingMessage,
+};
+use remotemedia_signaling::{
+    client::{Announcement, ClientConfig, ClientError, ClientEvent, SignalingClient},
+    protocol::{Candidate, Capability, RoomId},
+};
+
+use crate::{
+    codec_config::invalid,
+    config::Settings,
+    error::{Result, WebRtcError},
+};
+
+/// The JSON-RPC client as the mesh's [`Signaler`].
+pub(crate) struct JsonRpcSignaler {
+    client: SignalingClient,
+    local_id: PeerId,
+    /// Who was in the room on arrival and has not been reported yet.
+    present: Mutex<VecDeque<PeerId>>,
+}
+
+impl JsonRpcSignaler {
+    /// Registers with the signaling server. Answers the ICE servers that it recommends, too.
+    pub(crate) async fn connect(settings: &Settings) -> Result<(Self, Vec<IceServer>)> {
+        let url = settings.signaling_url.to_string();
+        let failed = |source: ClientError| WebRtcError::SignalingFailed { url: url.clone(), source: Arc::new(source) };
+        let mut config = ClientConfig::new(url.clone(), settings.peer_id.clone());
+        config.room = RoomId::new(&settings.room)
+            .map_err(|_| invalid("room", &settings.room, "1 to 64 characters out of A-Z, a-z, 0-9, '_' and '-'"))?;
+        config.token.clone_from(&settings.signaling_token);
+        let client = SignalingClient::new(config).map_err(failed)?;
+        let announced = client.announce(Announcement::new(capabilities(settings))).await.map_err(failed)?;
+        let ice_servers = announced
+            .ice_servers
+            .into_iter()
+            .map(|s| IceServer { urls: s.urls, username: s.username, credential: s.credential })
+            .collect();
+        let present = Mutex::new(announced.peers.into_iter().map(|p| p.peer_id).collect());
+        Ok((Self { client, local_id: settings.peer_id.clone(), present }, ice_servers))
+    }
+
+    /// Leaves the room and closes the connection to the server.
+    pub(crate) async fn close(&self) {
+        self.client.shutdown().await;
+    }
+}
+
+/// What this peer can do. The protocol wants at least one, and a peer with everything off can still exchange nothing
+/// but descriptions: it counts as one with data.
+fn capabilities(settings: &Settings) -> Vec<Capability> {
+    let mut capabilities = Vec::new();
+    if settings.audio.is_some() {
+        capabilities.push(Capability::Audio);
+    }
+    if settings.video.is_some() {
+        capabilities.push(Capability::Video);
+    }
+    if settings.data_channel.is_some() || capabilities.is_empty() {
+        capabilities.push(Capability::Data);
+    }
+    capabilities
+}
+
+#[async_trait]
+impl Signaler for JsonRpcSignaler {
+    async fn send(&self, to: &PeerId, message: SignalingMessage) -> Result<(), SignalingError> {
+        let sent = match message {
+            SignalingMessage::Offer { sdp, request_id } => self.client.offer(to, &sdp, &request_id).await,
+            SignalingMessage::Answer { sdp, request_id } => self.client.answer(to, &sdp, &request_id).await,
+            SignalingMessage::Candidate(candidate) => {
+                let candidate = Candidate {
+                    from: self.local_id.clone(),
+                    to: to.clone(),
+                    candidate: candidate.candidate,
+                    sdp_mid: candidate.sdp_mid,
+                    sdp_m_line_index: candidate.sdp_m_line_index,
+                    user_fragment: candidate.user_fragment,
+                    request_id: candidate.request_id,
+                };
+                self.client.candidate(candidate).await
+            }
+            SignalingMessage::Disconnect { reason, request_id } => {
+                self.client.disconnect(to, reason.as_str(), request_id.as_deref()).await
+            }
+            _ => return Err(refused(to, "this kind of message is not part of the protocol")),
+        };
+        sent.map_err(|error| signaling_error(to, &error))
+    }
+
+    async fn next_event(&self) -> Option<SignalingEvent> {
+        if let Some(peer) = self.present.lock().pop_front() {
+            return Some(SignalingEvent::PeerAvailable { peer });
+        }
+        loop {
+            let event = self.client.next_event().await?;
+            if let ClientEvent::Ended { reason } = &event {
+                tracing::warn!(?reason, "the signaling server has ended this registration");
+            }
+            if let Some(event) = mesh_event(event) {
+                return Some(event);
+            }
+        }
+    }
+}
+
+fn mesh_event(event: ClientEvent) -> Option<SignalingEvent> {
+    let message = |from, message| SignalingEvent::Message { from, message };
+    Some(match event {
+        ClientEvent::Connected { .. } => SignalingEvent::Connected(true),
+        ClientEvent::Disconnected { .. } | ClientEvent::Ended { .. } => SignalingEvent::Connected(false),
+        ClientEvent::PeerAnnounced { peer, .. } => SignalingEvent::PeerAvailable { peer: peer.peer_id },
+        ClientEvent::PeerLeft { peer_id, reason } => {
+            SignalingEvent::PeerLeft { peer: peer_id, on_purpose: reason.is_on_purpose() }
+        }
+        ClientEvent::Offer(d) => message(d.from, SignalingMessage::Offer { sdp: d.sdp, request_id: d.request_id }),
+        ClientEvent::Answer(d) => message(d.from, SignalingMessage::Answer { sdp: d.sdp, request_id: d.request_id }),
+        ClientEvent::Candidate(c) => {
+            let candidate = IceCandidate {
+                candidate: c.candidate,
+                sdp_mid: c.sdp_mid,
+                sdp_m_line_index: c.sdp_m_line_index,
+                user_fragment: c.user_fragment,
+                request_id: c.request_id,
+            };
+            message(c.from, SignalingMessage::Candidate(candidate))
+        }
+        ClientEvent::PeerDisconnected(d) => {
+            let reason = DisconnectReason::from_name(&d.reason);
+            message(d.from, SignalingMessage::Disconnect { reason, request_id: d.request_id })
+        }
+        _ => return None,
+    })
+}
+
+fn signaling_error(to: &PeerId, error: &ClientError) -> SignalingError {
+    match error {
+        ClientError::PeerNotFound { .. } => SignalingError::PeerNotFound(to.clone()),
+        ClientError::Refused { source, .. } => {
+            SignalingError::Refused { code: source.code, message: error.to_string() }
+        }
+        ClientError::NotConnected
+        | ClientError::ConnectionLost { .. }
+        | ClientError::Timeout { .. }
+        | ClientError::Closed
+        | ClientError::RateLimited { .. } => SignalingError::NotConnected,
+        other => refused(to, &other.to_string()),
+    }
+}
+
+fn refused(to: &PeerId, message: &str) -> SignalingError {
+    SignalingError::Refused { code: -32603, message: format!("{message} (to {to})") }
+}

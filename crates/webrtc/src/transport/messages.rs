@@ -1,0 +1,48 @@
+use remotemedia_media::PeerId;
+use remotemedia_mesh::MeshError;
+
+use super::{WebRtcTransport, running::Running};
+use crate::{
+    error::{Result, WebRtcError},
+    message::DataChannelMessage,
+};
+
+impl WebRtcTransport {
+    /// Sends a message to `peer`, waiting while its data channel is full. Messages up to 16 MB go to peers that use this
+    /// library; others say how much they take. Cancelled, it leaves no half message.
+    ///
+    /// # Errors
+    ///
+    /// [`WebRtcError::PeerNotFound`] if the peer is not connected, [`WebRtcError::MediaNotNegotiated`] if there is no
+    /// data channel to it, [`WebRtcError::MessageTooLarge`] beyond what it takes.
+    pub async fn send_data_channel_message(&self, peer: &str, message: &DataChannelMessage) -> Result<()> {
+        let running = self.running()?;
+        running.send_message(&PeerId::new(peer)?, message).await
+    }
+
+    /// The next message of any peer, with its sender; `None` once the transport is shut down. No message is lost: while
+    /// none is taken, the senders wait. Cancel-safe. Several readers share the messages.
+    ///
+    /// # Errors
+    ///
+    /// [`WebRtcError::NotStarted`].
+    pub async fn recv_data_channel_message(&self) -> Result<Option<(PeerId, DataChannelMessage)>> {
+        let running = self.running()?;
+        let received = running.mesh.recv_message().await;
+        Ok(received.map(|(peer, message)| (peer, DataChannelMessage::from_wire(message))))
+    }
+}
+
+impl Running {
+    pub(super) async fn send_message(&self, peer: &PeerId, message: &DataChannelMessage) -> Result<()> {
+        let peer_name = || peer.to_string();
+        self.mesh.send_message(peer, message.to_wire()).await.map_err(|error| match error {
+            MeshError::NotConnected(_) => WebRtcError::PeerNotFound(peer_name()),
+            MeshError::NoDataChannel(_) => WebRtcError::MediaNotNegotiated { peer: peer_name(), media: "data" },
+            MeshError::MessageTooLarge { size, limit, .. } => {
+                WebRtcError::MessageTooLarge { peer: peer_name(), size, limit }
+            }
+            source => WebRtcError::ConnectionFailed { peer: peer_name(), source },
+        })
+    }
+}

@@ -1,0 +1,188 @@
+use std::{sync::Arc, time::Duration};
+
+use futures_util::future::join_all;
+use remotemedia_media::{AudioFrame, MediaKind, PeerId, VideoFrame};
+use remotemedia_runtime_core::data::RuntimeData;
+
+use super::{WebRtcTransport, running::Running};
+use crate::{
+    engine::Audience,
+    error::{Result, WebRtcError},
+    message::DataChannelMessage,
+};
+
+/// Far above what a connected peer takes to say which media it takes.
+const READY_PATIENCE: Duration = Duration::from_secs(1);
+
+/// What became of a broadcast.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct BroadcastStats {
+    /// Peers it was sent to.
+    pub sent_count: usize,
+    /// Peers it could not be sent to.
+    pub failed_count: usize,
+    /// Those peers, each with the reason.
+    pub failed_peers: Vec<BroadcastFailure>,
+}
+
+/// A peer that a broadcast did not reach.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct BroadcastFailure {
+    /// Who.
+    pub peer_id: PeerId,
+    /// Why.
+    pub error: WebRtcError,
+}
+
+impl WebRtcTransport {
+    /// Sends `data` to `peer`.
+    ///
+    /// Audio may have any rate, channel count and length. It may be pushed ahead of real time: the call waits while more
+    /// than `audio_queue_ms` is queued, and nothing of it is dropped. Video returns at once; if the encoder is busy, the
+    /// newest picture replaces one that waits. For 500 ms after it, media sent to one peer takes precedence over
+    /// [`WebRtcTransport::broadcast`] media of the same kind. Text, JSON and binary data go over the data channel.
+    /// Cancelled, it has sent nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`WebRtcError::PeerNotFound`] if the peer is not connected, [`WebRtcError::MediaNotNegotiated`] if it does not
+    /// take such media, [`WebRtcError::Disabled`] if this transport's configuration switches them off,
+    /// [`WebRtcError::UnsupportedData`] for kinds that cannot be sent.
+    pub async fn send_to_peer(&self, peer: &str, data: &RuntimeData) -> Result<()> {
+        let running = self.running()?;
+        let peer = PeerId::new(peer)?;
+        match Payload::of(data)? {
+            Payload::Audio(frame) => {
+                running.wait_until_ready(&peer).await;
+                running.check_takes(&peer, MediaKind::Audio)?;
+                running.send_audio(Audience::Peer(peer), frame).await
+            }
+            Payload::Video(frame) => {
+                running.wait_until_ready(&peer).await;
+                running.check_takes(&peer, MediaKind::Video)?;
+                running.send_video(Audience::Peer(peer), frame)
+            }
+            Payload::Message(message) => running.send_message(&peer, &message).await,
+        }
+    }
+
+    /// Sends `data` to every connected peer, as [`WebRtcTransport::send_to_peer`] does to one. Video and audio are
+    /// encoded once, however many peers there are. One peer's failure does not keep it from the others, and with no
+    /// peer at all it is sent to nobody.
+    ///
+    /// # Errors
+    ///
+    /// [`WebRtcError::Disabled`] and [`WebRtcError::UnsupportedData`], as they concern every peer.
+    pub async fn broadcast(&self, data: &RuntimeData) -> Result<BroadcastStats> {
+        let running = self.running()?;
+        let peers = running.engine.sending.peers();
+        let results: Vec<(PeerId, Result<()>)> = match Payload::of(data)? {
+            Payload::Audio(frame) => {
+                let results = running.check_each(peers, MediaKind::Audio);
+                running.send_audio(Audience::All, frame).await?;
+                results
+            }
+            Payload::Video(frame) => {
+                let results = running.check_each(peers, MediaKind::Video);
+                running.send_video(Audience::All, frame)?;
+                results
+            }
+            Payload::Message(message) => {
+                let send = |peer: PeerId| {
+                    let (running, message) = (&running, &message);
+                    async move {
+                        let result = running.send_message(&peer, message).await;
+                        (peer, result)
+                    }
+                };
+                join_all(peers.into_iter().map(send)).await
+            }
+        };
+        let mut stats = BroadcastStats::default();
+        for (peer_id, result) in results {
+            match result {
+                Ok(()) => stats.sent_count += 1,
+                Err(error) => stats.failed_peers.push(BroadcastFailure { peer_id, error }),
+            }
+        }
+        stats.failed_count = stats.failed_peers.len();
+        Ok(stats)
+    }
+
+    /// Pictures given to `send_to_peer` and `broadcast` that were dropped because newer ones came before they were
+    /// encoded, over the sources that run now.
+    ///
+    /// # Errors
+    ///
+    /// [`WebRtcError::NotStarted`].
+    pub fn pictures_replaced(&self) -> Result<u64> {
+        Ok(self.running()?.engine.sending.replaced_pictures())
+    }
+}
+
+/// What can be sent.
+enum Payload {
+    Audio(Arc<AudioFrame>),
+    Video(Arc<VideoFrame>),
+    Message(DataChannelMessage),
+}
+
+impl Payload {
+    fn of(data: &RuntimeData) -> Result<Self> {
+        let stream_id = match data {
+            RuntimeData::Audio { frame } => frame.stream_id.as_ref(),
+            RuntimeData::Video { frame } => frame.stream_id.as_ref(),
+            _ => None,
+        };
+        if let Some(stream_id) = stream_id {
+            return Err(WebRtcError::StreamNotAvailable { stream_id: stream_id.clone() });
+        }
+        match data {
+            RuntimeData::Audio { frame } => Ok(Self::Audio(Arc::clone(frame))),
+            RuntimeData::Video { frame } => Ok(Self::Video(Arc::clone(frame))),
+            RuntimeData::Json(value) => Ok(Self::Message(DataChannelMessage::Json { payload: value.clone() })),
+            RuntimeData::Text(text) => Ok(Self::Message(DataChannelMessage::Text { payload: text.clone() })),
+            RuntimeData::Binary(bytes) => Ok(Self::Message(DataChannelMessage::Binary { payload: bytes.to_vec() })),
+            other => Err(WebRtcError::UnsupportedData { kind: other.kind().name() }),
+        }
+    }
+}
+
+impl Running {
+    async fn send_audio(&self, audience: Audience, frame: Arc<AudioFrame>) -> Result<()> {
+        let sent = self.engine.sending.send_audio(audience, frame).await;
+        sent.ok_or(WebRtcError::Disabled { field: "enable_audio" })
+    }
+
+    fn send_video(&self, audience: Audience, frame: Arc<VideoFrame>) -> Result<()> {
+        let sent = self.engine.sending.send_video(audience, frame);
+        sent.ok_or(WebRtcError::Disabled { field: "enable_video" })
+    }
+
+    /// A peer that was connected a moment ago may not have said yet what it takes.
+    async fn wait_until_ready(&self, peer: &PeerId) {
+        if self.engine.sending.peer(peer).is_none() && self.mesh.peers().iter().any(|p| p.peer == *peer) {
+            self.engine.sending.wait_ready(peer, READY_PATIENCE).await;
+        }
+    }
+
+    /// Whether `peer` is connected and takes media of `kind`.
+    fn check_takes(&self, peer: &PeerId, kind: MediaKind) -> Result<()> {
+        let media = self.engine.sending.peer(peer).ok_or_else(|| WebRtcError::PeerNotFound(peer.to_string()))?;
+        let (takes, name) = match kind {
+            MediaKind::Audio => (media.audio, "audio"),
+            MediaKind::Video => (!media.video.is_empty(), "video"),
+        };
+        if takes { Ok(()) } else { Err(WebRtcError::MediaNotNegotiated { peer: peer.to_string(), media: name }) }
+    }
+
+    fn check_each(&self, peers: Vec<PeerId>, kind: MediaKind) -> Vec<(PeerId, Result<()>)> {
+        let check = |peer: PeerId| {
+            let result = self.check_takes(&peer, kind);
+            (peer, result)
+        };
+        peers.into_iter().map(check).collect()
+    }
+}
