@@ -206,7 +206,7 @@ impl Mesh {
     /// Sends the packets of one video frame, or some of audio, to a peer. Never waits. Sequence numbers, SSRC, payload
     /// type and the offset of timestamps are written here, per peer.
     ///
-    /// Video that finds the connection busy for more than 30 ms is dropped, and so is what follows up to the next
+    /// Video that waits while the connection takes nothing for more than 30 ms is dropped, and so is what follows up to the next
     /// keyframe, which [`Feedback::KeyframeRequested`] asks for.
     ///
     /// # Errors

@@ -9,16 +9,20 @@ use webrtc::media_stream::track_local::{TrackLocal, static_rtp::TrackLocalStatic
 
 /// The media on its way to one peer, above the interceptors: what they do not take at once waits here, audio before video.
 ///
-/// Video that has waited longer than [`MAX_VIDEO_WAIT`] is given up by whole frames, and everything after it up to the
-/// next keyframe, which is asked for. Audio is given up only beyond [`MAX_AUDIO_PACKETS`].
+/// Video that has waited longer than [`MAX_VIDEO_WAIT`] because the interceptors take nothing is given up by whole frames,
+/// and everything after it up to the next keyframe, which is asked for. Audio is given up only beyond
+/// [`MAX_AUDIO_PACKETS`].
 #[derive(Debug, Default)]
 pub(crate) struct MediaQueue {
     state: Mutex<State>,
     filled: Notify,
 }
 
-/// How long a video frame may wait above the interceptors.
+/// How long a video frame may wait above interceptors that take nothing.
 const MAX_VIDEO_WAIT: Duration = Duration::from_millis(30);
+/// How long it may wait in any case. A busy machine that wakes the pump late is no reason for a keyframe, until it is that
+/// late.
+const MAX_SCHEDULING_WAIT: Duration = Duration::from_millis(250);
 /// Ten seconds of audio in frames of 20 ms.
 const MAX_AUDIO_PACKETS: usize = 500;
 
@@ -27,6 +31,8 @@ struct State {
     audio: Option<Stream>,
     video: Option<Stream>,
     awaiting_keyframe: bool,
+    /// Since when the interceptors have not taken the packet that was handed to them last.
+    blocked_since: Option<Instant>,
     counters: SendCounters,
 }
 
@@ -133,7 +139,9 @@ impl MediaQueue {
         let kind = codec.kind();
         let pt = state.slot(kind).as_ref().and_then(|s| s.payload_type(codec));
         let Some(payload_type) = pt else { return Pushed::NotNegotiated(state.codecs(kind)) };
-        let State { audio, video, awaiting_keyframe, counters } = state;
+        let blocked = state.blocked_since.is_some_and(|since| now.saturating_duration_since(since) > MAX_VIDEO_WAIT);
+        let patience = if blocked { MAX_VIDEO_WAIT } else { MAX_SCHEDULING_WAIT };
+        let State { audio, video, awaiting_keyframe, counters, .. } = state;
         let slot = match kind {
             MediaKind::Audio => audio,
             MediaKind::Video => video,
@@ -145,7 +153,7 @@ impl MediaQueue {
                 counters.audio_packets_dropped += stream.drop_oldest(excess) as u64;
             }
             MediaKind::Video => {
-                let dropped = stream.drop_stale(now);
+                let dropped = stream.drop_stale(now, patience);
                 counters.video_frames_dropped += dropped;
                 let newly_broken = dropped > 0 && !*awaiting_keyframe;
                 *awaiting_keyframe |= dropped > 0;
@@ -166,22 +174,24 @@ impl MediaQueue {
         if switched { Pushed::Switched } else { Pushed::Queued }
     }
 
-    /// The next packet with its header; audio first.
+    /// The next packet with its header; audio first. Asking for it says that the one before has been taken.
     pub(crate) async fn next(&self) -> (MediaKind, rtp::Packet) {
         loop {
-            if let Some(next) = self.take() {
+            if let Some(next) = self.take(Instant::now()) {
                 return next;
             }
             self.filled.notified().await;
         }
     }
 
-    fn take(&self) -> Option<(MediaKind, rtp::Packet)> {
+    fn take(&self, now: Instant) -> Option<(MediaKind, rtp::Packet)> {
         let mut state = self.state.lock();
-        let State { audio, video, counters, .. } = &mut *state;
+        let State { audio, video, blocked_since, counters, .. } = &mut *state;
+        *blocked_since = None;
         let streams = [(MediaKind::Audio, audio), (MediaKind::Video, video)];
         for (kind, stream) in streams {
             if let Some(packet) = stream.as_mut().and_then(Stream::take) {
+                *blocked_since = Some(now);
                 counters.packets += 1;
                 counters.bytes += packet.payload.len() as u64;
                 return Some((kind, packet));
@@ -233,10 +243,10 @@ impl Stream {
     }
 
     /// Drops all frames that were not begun, if the oldest of them has waited too long. Answers how many.
-    fn drop_stale(&mut self, now: Instant) -> u64 {
+    fn drop_stale(&mut self, now: Instant, patience: Duration) -> u64 {
         let begun = self.begun;
         let Some(oldest) = self.waiting.iter().find(|w| Some(w.frame) != begun) else { return 0 };
-        if now.saturating_duration_since(oldest.since) <= MAX_VIDEO_WAIT {
+        if now.saturating_duration_since(oldest.since) <= patience {
             return 0;
         }
         let first = oldest.frame;
@@ -276,6 +286,10 @@ mod tests {
 
     use super::*;
 
+    fn now() -> Instant {
+        Instant::now()
+    }
+
     fn packets(count: usize) -> Vec<OutgoingPacket> {
         let packet = OutgoingPacket { timestamp: RtpTimestamp(7), marker: false, payload: Bytes::from_static(b"x") };
         vec![packet; count]
@@ -291,10 +305,10 @@ mod tests {
 
     #[test]
     fn audio_goes_first_and_numbers_are_continuous() {
-        let (queue, now) = (queue(), Instant::now());
-        assert_eq!(queue.push(now, Codec::Vp8, &packets(2), true), Pushed::Queued);
-        assert_eq!(queue.push(now, Codec::Opus, &packets(2), false), Pushed::Queued);
-        let taken: Vec<_> = std::iter::from_fn(|| queue.take()).collect();
+        let (queue, start) = (queue(), now());
+        assert_eq!(queue.push(start, Codec::Vp8, &packets(2), true), Pushed::Queued);
+        assert_eq!(queue.push(start, Codec::Opus, &packets(2), false), Pushed::Queued);
+        let taken: Vec<_> = std::iter::from_fn(|| queue.take(now())).collect();
         let kinds: Vec<_> = taken.iter().map(|t| t.0).collect();
         assert_eq!(kinds, [MediaKind::Audio, MediaKind::Audio, MediaKind::Video, MediaKind::Video]);
         for pair in taken.chunks(2) {
@@ -312,11 +326,11 @@ mod tests {
 
     #[test]
     fn a_switch_of_codec_is_told_once() {
-        let (queue, now) = (queue(), Instant::now());
-        assert_eq!(queue.push(now, Codec::Vp8, &packets(1), true), Pushed::Queued);
-        assert_eq!(queue.push(now, Codec::H264, &packets(1), true), Pushed::Switched);
-        assert_eq!(queue.push(now, Codec::H264, &packets(1), false), Pushed::Queued);
-        let types: Vec<_> = std::iter::from_fn(|| queue.take()).map(|(_, p)| p.header.payload_type).collect();
+        let (queue, start) = (queue(), now());
+        assert_eq!(queue.push(start, Codec::Vp8, &packets(1), true), Pushed::Queued);
+        assert_eq!(queue.push(start, Codec::H264, &packets(1), true), Pushed::Switched);
+        assert_eq!(queue.push(start, Codec::H264, &packets(1), false), Pushed::Queued);
+        let types: Vec<_> = std::iter::from_fn(|| queue.take(now())).map(|(_, p)| p.header.payload_type).collect();
         assert_eq!(types, [96, 102, 102]);
     }
 
@@ -324,7 +338,7 @@ mod tests {
     fn video_that_waited_too_long_is_dropped_by_whole_frames_until_a_keyframe() {
         let (queue, start) = (queue(), Instant::now());
         queue.push(start, Codec::Vp8, &packets(3), true);
-        queue.take().unwrap();
+        queue.take(start).unwrap();
         queue.push(start + Duration::from_millis(1), Codec::Vp8, &packets(3), false);
         let late = start + Duration::from_millis(50);
         assert_eq!(queue.push(late, Codec::Vp8, &packets(1), false), Pushed::AwaitingKeyframe { ask: true });
@@ -332,8 +346,18 @@ mod tests {
         assert_eq!(queue.counters().video_frames_dropped, 3);
         assert_eq!(queue.push(late, Codec::Vp8, &packets(1), true), Pushed::Queued);
         // The rest of the frame that had begun, then the keyframe.
-        let left = std::iter::from_fn(|| queue.take()).count();
+        let left = std::iter::from_fn(|| queue.take(now())).count();
         assert_eq!(left, 2 + 1);
+    }
+
+    #[test]
+    fn a_pump_that_is_only_woken_late_costs_no_frame() {
+        let (queue, start) = (queue(), Instant::now());
+        queue.push(start, Codec::Vp8, &packets(3), true);
+        let late = start + Duration::from_millis(100);
+        assert_eq!(queue.push(late, Codec::Vp8, &packets(3), false), Pushed::Queued);
+        let too_late = start + Duration::from_millis(400);
+        assert_eq!(queue.push(too_late, Codec::Vp8, &packets(3), false), Pushed::AwaitingKeyframe { ask: true });
     }
 
     #[test]
@@ -343,6 +367,6 @@ mod tests {
             queue.push(Instant::now(), Codec::Opus, &packets(1), false);
         }
         assert_eq!(queue.counters().audio_packets_dropped, 5);
-        assert_eq!(std::iter::from_fn(|| queue.take()).count(), MAX_AUDIO_PACKETS);
+        assert_eq!(std::iter::from_fn(|| queue.take(now())).count(), MAX_AUDIO_PACKETS);
     }
 }

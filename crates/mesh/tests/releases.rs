@@ -9,16 +9,18 @@ use std::time::{Duration, Instant};
 use hub::{Hub, connected, event, id, mesh, soon};
 use remotemedia_mesh::{DisconnectReason, MeshEvent, Message};
 
-/// One test at a time: they count what the whole process has open.
-static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+/// One test, because its parts count what the whole process has open.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_left_of_connections_that_ended() {
+    dropping_the_last_handle_closes_everything().await;
+    a_hundred_connections_one_after_the_other_leave_nothing().await;
+}
 
 fn open_files() -> usize {
     std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count)
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn dropping_the_last_handle_closes_everything() {
-    let _turn = TURN.lock().await;
     let hub = Hub::default();
     let before = open_files();
     let bob = mesh(&hub, "bob").await;
@@ -46,9 +48,7 @@ async fn dropping_the_last_handle_closes_everything() {
     println!("all closed after {:?}", begin.elapsed());
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hundred_connections_one_after_the_other_leave_nothing() {
-    let _turn = TURN.lock().await;
     let hub = Hub::default();
     let (alice, bob) = (mesh(&hub, "alice").await, mesh(&hub, "bob").await);
     let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();

@@ -6,6 +6,8 @@ mod candidates;
 mod channels;
 mod codecs;
 mod control;
+mod conversation;
+mod farewell;
 mod feedback;
 mod framing;
 mod link;
@@ -14,6 +16,8 @@ mod outbox;
 mod peer;
 mod reader;
 mod sdp;
+mod stages;
+mod timers;
 
 use std::sync::Arc;
 

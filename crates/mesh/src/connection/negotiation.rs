@@ -7,12 +7,13 @@ use webrtc::{
 };
 
 use super::{
-    actor::{Actor, End, RESTART_PATIENCE},
+    actor::{Actor, End},
     build, candidates,
     codecs::configured,
     feedback, is_polite,
     link::Link,
     random_id, sdp,
+    timers::RESTART_PATIENCE,
 };
 use crate::{
     ConnectionReport, ConnectionStage, Feedback, IceCandidate, SignalingMessage,

@@ -64,6 +64,9 @@ pub(crate) fn id(name: &str) -> PeerId {
 
 /// A configuration for loopback.
 pub(crate) fn config(name: &str) -> MeshConfig {
+    // Silent unless RUST_LOG asks for something.
+    let filter = tracing_subscriber::EnvFilter::from_default_env();
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init();
     let mut config = MeshConfig::new(id(name));
     config.bind = vec!["127.0.0.1:0".parse().unwrap()];
     config

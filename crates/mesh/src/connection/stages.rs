@@ -1,0 +1,159 @@
+use std::{sync::Arc, time::Duration};
+
+use remotemedia_media::MediaKind;
+use tokio::time::Instant;
+use webrtc::{
+    media_stream::track_remote::TrackRemote,
+    peer_connection::{RTCIceConnectionState, RTCPeerConnectionState},
+};
+
+use super::{
+    actor::{Actor, End},
+    build::{PcEvent, What},
+    is_polite,
+    peer::{PathState, PeerState},
+    reader,
+    timers::{RESTART_PATIENCE, STATUS_INTERVAL},
+};
+use crate::{
+    ConnectionReport, ConnectionStage, DisconnectReason, Feedback, IncomingTrack, MeshEvent, incoming::TrackQueue,
+};
+
+/// Pause before the next try after one that failed at once.
+const RETRY_PAUSE: Duration = Duration::from_millis(200);
+/// How long an ICE restart on a path that works takes at most.
+const RESTART_TIME: Duration = Duration::from_secs(1);
+/// How long after connecting the channels may take to open.
+const OPENING: Duration = Duration::from_secs(2);
+
+/// What the peer connection reports: the stages that a connection goes through.
+impl Actor {
+    pub(super) async fn on_event(&mut self, event: PcEvent) -> Result<(), End> {
+        if event.epoch != self.epoch {
+            return Ok(());
+        }
+        match event.what {
+            What::Candidate(candidate) => self.on_own_candidate(candidate),
+            What::GatheringComplete => self.on_own_candidate(String::new()),
+            What::NegotiationNeeded => {
+                if self.link.as_ref().is_some_and(|l| l.connected) {
+                    self.negotiate_soon();
+                }
+            }
+            What::Ice(state) => self.on_ice_state(state),
+            What::State(state) => return self.on_state(state).await,
+            What::Track(track) => self.on_track(track).await,
+            What::DataChannel(channel) => self.on_channel(channel).await,
+        }
+        Ok(())
+    }
+
+    fn on_ice_state(&mut self, state: RTCIceConnectionState) {
+        match state {
+            RTCIceConnectionState::Checking => self.report.reached(ConnectionStage::Checking),
+            RTCIceConnectionState::Connected | RTCIceConnectionState::Completed => {
+                self.report.reached(ConnectionStage::Securing);
+            }
+            _ => {}
+        }
+    }
+
+    async fn on_state(&mut self, state: RTCPeerConnectionState) -> Result<(), End> {
+        let stood = self.link.as_ref().is_some_and(|l| l.connected);
+        if let Some(link) = &mut self.link {
+            link.up = state == RTCPeerConnectionState::Connected;
+        }
+        match state {
+            RTCPeerConnectionState::Connected if stood => {
+                (self.restart_at, self.down_at) = (None, None);
+                self.set_reconnecting(false);
+            }
+            RTCPeerConnectionState::Connected => self.on_connected(),
+            RTCPeerConnectionState::Disconnected if stood => self.on_path_lost(),
+            // An ICE restart, which takes a few round trips if there is a path.
+            RTCPeerConnectionState::Connecting if stood => self.down_at = Some(Instant::now() + RESTART_TIME),
+            RTCPeerConnectionState::Failed if stood => return Err(End::Failed),
+            RTCPeerConnectionState::Failed => {
+                self.report.note_error("the peer connection failed");
+                // The side that offered tries again; the other one is offered something new.
+                if self.link.as_ref().is_some_and(|l| l.offerer) {
+                    self.attempt_due = Some(Instant::now() + RETRY_PAUSE);
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// The path is gone: looks for another one.
+    pub(super) fn on_path_lost(&mut self) {
+        self.down_at = None;
+        self.set_reconnecting(true);
+        // Both sides see it: one restarts, the other only if that does not come.
+        let patience = if is_polite(&self.shared, &self.peer) { RESTART_PATIENCE } else { Duration::ZERO };
+        self.restart_at.get_or_insert(Instant::now() + patience);
+    }
+
+    fn on_connected(&mut self) {
+        let Some(link) = &mut self.link else { return };
+        link.connected = true;
+        let now = Instant::now();
+        self.connected_at = Some(now);
+        self.deadline = None;
+        self.attempt_due = None;
+        self.status_at = Some(now + STATUS_INTERVAL);
+        // At the latest: the channels may never open.
+        self.settle_at = Some(now + OPENING);
+        self.report.reached(ConnectionStage::Connected);
+        self.peer.snapshot.lock().metrics.connect_time = now - self.started;
+        self.publish_media();
+        self.peer.state.send_replace(PeerState::Connected);
+        self.shared.event(MeshEvent::PeerConnected { peer: self.peer.id.clone() });
+    }
+
+    /// The connection that stood is over, but this actor goes on with another one.
+    pub(super) fn connection_lost(&mut self) {
+        self.withdraw_media();
+        self.connected_at = None;
+        self.started = Instant::now();
+        self.deadline = Some(self.started + self.shared.config.connect_timeout);
+        (self.restart_at, self.down_at, self.suspected) = (None, None, None);
+        (self.heartbeat_at, self.status_at) = (None, None);
+        self.report = ConnectionReport::default();
+        self.peer.snapshot.lock().reconnecting = false;
+        self.peer.path.send_replace(PathState::Opening);
+        self.peer.state.send_replace(PeerState::Connecting);
+        let reason = DisconnectReason::NetworkError;
+        self.shared.event(MeshEvent::PeerDisconnected { peer: self.peer.id.clone(), reason });
+    }
+
+    pub(super) fn withdraw_media(&mut self) {
+        self.peer.media.clear();
+        if self.published.take().is_some() {
+            self.shared.feedback(Feedback::MediaGone { peer: self.peer.id.clone() });
+        }
+    }
+
+    fn set_reconnecting(&mut self, reconnecting: bool) {
+        let before = std::mem::replace(&mut self.peer.snapshot.lock().reconnecting, reconnecting);
+        if before != reconnecting {
+            let peer = self.peer.id.clone();
+            let reconnected = MeshEvent::PeerReconnected { peer: peer.clone() };
+            self.shared.event(if reconnecting { MeshEvent::PeerReconnecting { peer } } else { reconnected });
+        }
+    }
+
+    async fn on_track(&mut self, track: Arc<dyn TrackRemote>) {
+        let kind = match track.kind().await {
+            rtc::rtp_transceiver::rtp_sender::RtpCodecKind::Audio => MediaKind::Audio,
+            rtc::rtp_transceiver::rtp_sender::RtpCodecKind::Video => MediaKind::Video,
+            _ => return,
+        };
+        let Some(link) = &self.link else { return };
+        let queue = Arc::new(TrackQueue::default());
+        let incoming = IncomingTrack::new(self.peer.id.clone(), kind, queue.clone());
+        let read = reader::read_track(track, kind, link.routes.clone(), queue, self.peer.clone());
+        self.shared.tasks.spawn(read);
+        self.shared.track(incoming);
+    }
+}
