@@ -35,3 +35,7 @@ pub use remotemedia_mesh::{
     ConnectionReport, ConnectionStage, DatagramSocket, DisconnectReason, IceCandidate, Network, Signaler,
     SignalingError, SignalingEvent, SignalingMessage,
 };
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeExamples;
