@@ -52,7 +52,8 @@ pub struct WebRtcTransportConfig {
     pub data_channel_mode: DataChannelMode,
     /// The audio codec. Default Opus, 48 kHz, mono, 32 kbit/s.
     pub audio_codec: AudioCodec,
-    /// The preferred video codec. Default VP9, 1280x720, 30 frames per second, 2,000 kbit/s.
+    /// The preferred video codec. Where the two sides of a connection prefer different ones, that of the side whose offer
+    /// was answered is used, which is the one that called `connect_peer`. Default VP9, 1280x720, 30 frames per second, 2,000 kbit/s.
     pub video_codec: VideoCodec,
     /// Whether bitrates follow what the network carries. Default true.
     pub adaptive_bitrate_enabled: bool,

@@ -29,6 +29,8 @@ pub(crate) struct PeerMedia {
     pub(crate) target: Option<Bitrate>,
     direct_audio: Option<Instant>,
     direct_video: Option<Instant>,
+    /// Whose picture was sent to it last.
+    shown: Option<Audience>,
 }
 
 /// The connected peers.
@@ -47,6 +49,7 @@ impl Roster {
             target: None,
             direct_audio: None,
             direct_video: None,
+            shown: None,
         });
         entry.audio = audio;
         entry.video = video;
@@ -82,6 +85,19 @@ impl Roster {
                 MediaKind::Video => entry.direct_video = Some(now + DIRECT_HOLD),
             }
         }
+    }
+
+    /// Notes that `peer` is sent a picture of the source that speaks to `audience`.
+    pub(crate) fn mark_shown(&self, peer: &PeerId, audience: &Audience) {
+        if let Some(entry) = self.peers.write().get_mut(peer).filter(|e| e.shown.as_ref() != Some(audience)) {
+            entry.shown = Some(audience.clone());
+        }
+    }
+
+    /// Whether the last picture that was sent to `peer` was one of the source that speaks to `audience`. A decoder that
+    /// was given another source's pictures in between has nothing to go on from.
+    pub(crate) fn is_shown(&self, peer: &PeerId, audience: &Audience) -> bool {
+        self.peers.read().get(peer).is_some_and(|entry| entry.shown.as_ref() == Some(audience))
     }
 
     /// The peers that `audience` reaches now with media of `kind`.

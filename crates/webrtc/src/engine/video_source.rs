@@ -209,6 +209,7 @@ impl Task {
                 }
             },
         };
+        tier.following.retain(|peer| self.shared.roster.is_shown(peer, &self.audience));
         let newcomer = peers.iter().any(|(peer, _)| !tier.following.contains(peer));
         let on_its_way = tier.last_keyframe.is_some_and(|at| at.elapsed() < KEYFRAME_SPACING);
         let force = newcomer || (wanted && !on_its_way);
@@ -237,9 +238,12 @@ impl Task {
             tier.following = peers.iter().map(|(peer, _)| peer.clone()).collect();
         } else {
             // Whoever left the audience must begin with a keyframe when it comes back.
-            tier.following.retain(|id| peers.iter().any(|(peer, _)| peer == id));
+            tier.following.retain(|id| {
+                peers.iter().any(|(peer, _)| peer == id) && self.shared.roster.is_shown(id, &self.audience)
+            });
         }
         for (peer, _) in peers.iter().filter(|(peer, _)| tier.following.contains(peer)) {
+            self.shared.roster.mark_shown(peer, &self.audience);
             if let Err(error) = self.mesh.send_media(peer, codec, &packets, encoded.keyframe) {
                 tracing::debug!(%peer, %error, "video was not sent");
             }

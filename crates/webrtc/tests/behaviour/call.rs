@@ -1,54 +1,17 @@
-//! A whole call in virtual time: real Opus and VP8 over an emulated network, in a fraction of the time it lasts.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-use std::{net::IpAddr, sync::Arc, time::Duration};
+//! A whole call: real Opus and VP8 over an emulated network, in a fraction of the time it lasts.
+use std::time::Duration;
 
 use remotemedia_codecs::test_media::{Clip, draw_number, psnr_y, read_number};
 use remotemedia_netsim::{
     link::{LinkConfig, Loss},
-    virt::{VirtualNetwork, VirtualSignaling, run_virtual},
+    virt::run_virtual,
 };
 use remotemedia_runtime_core::data::{AudioFrame, RuntimeData};
-use remotemedia_signaling::state::StateConfig;
-use remotemedia_webrtc::{Environment, SharedSignaler, VideoCodec, WebRtcTransport, WebRtcTransportConfig};
 use tokio::time::{Instant, interval, timeout_at};
 
-const ONE_WAY: Duration = Duration::from_millis(10);
+use crate::world::{ONE_WAY, World};
+
 const CALL: Duration = Duration::from_secs(20);
-
-struct World {
-    network: VirtualNetwork,
-    signaling: VirtualSignaling,
-    link: LinkConfig,
-}
-
-impl World {
-    fn new(network: VirtualNetwork, loss: f64) -> Self {
-        let link = LinkConfig::with_delay(ONE_WAY).with_loss(Loss::Random(loss));
-        Self { network, signaling: VirtualSignaling::new(1, StateConfig::default(), ONE_WAY), link }
-    }
-
-    async fn join(&self, name: &str) -> WebRtcTransport {
-        let host = self.network.add_host(self.link.clone(), LinkConfig::default());
-        let address: IpAddr = host.address();
-        let signaler = self.signaling.join(name.parse().unwrap()).await.unwrap();
-        let config = WebRtcTransportConfig {
-            peer_id: name.into(),
-            stun_servers: vec![],
-            local_addresses: vec![address],
-            video_codec: VideoCodec::vp8().size(320, 180).bitrate_kbps(400),
-            ..Default::default()
-        };
-        let environment = Environment {
-            signaler: Some(SharedSignaler(signaler)),
-            network: Some(Arc::new(self.network.clone())),
-            inline_codecs: true,
-        };
-        let transport = WebRtcTransport::with_environment(config, environment).unwrap();
-        transport.start().await.unwrap();
-        transport
-    }
-}
 
 #[derive(Debug, Default)]
 struct Received {
@@ -61,7 +24,7 @@ struct Received {
 /// Plays a call from Alice to Bob over a path that loses `loss` of the datagrams each way.
 fn call(seed: u64, loss: f64) -> Received {
     run_virtual(seed, move |network| async move {
-        let world = World::new(network, loss);
+        let world = World::new(network, LinkConfig::with_delay(ONE_WAY).with_loss(Loss::Random(loss)));
         let (alice, bob) = (world.join("alice").await, world.join("bob").await);
         alice.connect_peer("bob").await.unwrap();
         let begin = Instant::now();

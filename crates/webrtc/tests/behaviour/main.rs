@@ -1,0 +1,10 @@
+//! What the transport promises, shown over real codecs and an emulated network in virtual time, one module per
+//! behaviour. What needs the JSON-RPC signaling server itself is shown over sockets, in `server`.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod audio_formats;
+mod call;
+mod codec_preference;
+mod late_joiner;
+mod precedence;
+mod world;
