@@ -57,7 +57,6 @@ async fn main() -> Result<(), Error> {
     }
 
     let (width, height) = first_picture.await?;
-    // Whoever leaves tells the others: disconnect first, then shut down.
     transport.disconnect_peer("bob").await?;
     transport.shutdown().await?;
     println!("Shutdown complete");

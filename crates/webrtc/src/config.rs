@@ -259,8 +259,13 @@ fn ice_servers(config: &WebRtcTransportConfig) -> Result<Vec<IceServer>> {
         if server.urls.is_empty() {
             return Err(invalid("turn_servers.urls", "", "one address or more"));
         }
-        if let Some(bad) = server.urls.iter().find(|u| !has_scheme(u, &["turn:", "turns:"])) {
-            return Err(invalid("turn_servers.urls", bad, "addresses such as turn:turn.example.com:3478"));
+        let over_udp = |url: &String| has_scheme(url, &["turn:"]) && !url.ends_with("?transport=tcp");
+        if let Some(bad) = server.urls.iter().find(|u| !over_udp(u)) {
+            return Err(invalid(
+                "turn_servers.urls",
+                bad,
+                "addresses such as turn:turn.example.com:3478, reached over UDP (not TCP or TLS)",
+            ));
         }
         servers.push(IceServer {
             urls: server.urls.clone(),
@@ -328,8 +333,10 @@ mod tests {
         assert_eq!(field_of(WebRtcTransportConfig { jitter_buffer_min_ms: 60, ..base() }), "jitter_buffer_size_ms");
         assert_eq!(field_of(WebRtcTransportConfig { jitter_buffer_max_ms: 5_001, ..base() }), "jitter_buffer_max_ms");
         assert_eq!(field_of(WebRtcTransportConfig { stun_servers: vec!["stun:".into()], ..base() }), "stun_servers");
-        let turn = vec![TurnServer { urls: vec!["http://x".into()], ..Default::default() }];
-        assert_eq!(field_of(WebRtcTransportConfig { turn_servers: turn, ..base() }), "turn_servers.urls");
+        for url in ["http://x", "turns:x:443", "turn:x:3478?transport=tcp"] {
+            let turn = vec![TurnServer { urls: vec![url.into()], ..Default::default() }];
+            assert_eq!(field_of(WebRtcTransportConfig { turn_servers: turn, ..base() }), "turn_servers.urls");
+        }
         let audio = AudioCodec::opus().sample_rate(44_100);
         assert_eq!(field_of(WebRtcTransportConfig { audio_codec: audio, ..base() }), "audio_codec.sample_rate");
         let video = VideoCodec::default().bitrate_kbps(1);

@@ -46,6 +46,9 @@ pub enum WebRtcError {
     /// No peer of that name is in the room or connected.
     #[error("peer {0:?} was not found")]
     PeerNotFound(String),
+    /// The name is this peer's own.
+    #[error("{0:?} is this peer's own name")]
+    OwnPeerId(String),
     /// The name is no valid peer id.
     #[error(transparent)]
     InvalidPeerId(#[from] remotemedia_media::InvalidPeerId),
@@ -112,6 +115,12 @@ pub enum WebRtcError {
         /// The most the peer takes in bytes.
         limit: usize,
     },
+    /// A peer does not read its messages, and its channel is full.
+    #[error("peer {peer:?} does not read its messages")]
+    PeerTooSlow {
+        /// The peer.
+        peer: String,
+    },
     /// A pipeline failed.
     #[error("the pipeline failed")]
     Pipeline(#[from] remotemedia_runtime_core::RuntimeError),
@@ -123,7 +132,7 @@ impl WebRtcError {
         match self {
             Self::SignalingFailed { .. } | Self::NatTraversalFailed | Self::ConnectionFailed { .. } => true,
             // A peer that is not there yet may come.
-            Self::PeerNotFound(_) | Self::TooManyPeers { .. } => true,
+            Self::PeerNotFound(_) | Self::TooManyPeers { .. } | Self::PeerTooSlow { .. } => true,
             _ => false,
         }
     }
@@ -140,6 +149,7 @@ impl WebRtcError {
             Self::PeerNotFound(_) => {
                 "check the spelling and the room, and wait until list_available_peers() names the peer"
             }
+            Self::OwnPeerId(_) => "connect to another peer",
             Self::InvalidPeerId(_) => "use 1 to 64 characters out of A-Z, a-z, 0-9, '_' and '-'",
             Self::NatTraversalFailed => "add a TURN server to turn_servers; the network between the peers blocks UDP",
             Self::ConnectionFailed { .. } => "diagnosis() of that peer says how far it came; try again",
@@ -151,6 +161,7 @@ impl WebRtcError {
             Self::Codec(_) => "check the size and format of the frames",
             Self::AudioFrame(_) | Self::VideoFrame(_) => "check the length of the buffer against size and format",
             Self::MessageTooLarge { .. } => "split the message",
+            Self::PeerTooSlow { .. } => "send less, or disconnect that peer",
             Self::Pipeline(_) => "check the node that the error names",
         }
     }

@@ -1,6 +1,6 @@
 //! WebRTC multi-peer transport for real-time media pipelines: raw frames in, raw frames out.
 //!
-//! [`WebRtcTransport`] connects to browsers and native peers through a JSON-RPC signaling server, encodes what it is
+//! [`WebRtcTransport`] connects to other peers through a JSON-RPC signaling server, encodes what it is
 //! given (Opus; VP9, VP8 or H.264), decodes what it receives, and runs media through pipelines of
 //! `remotemedia-runtime-core`.
 //!

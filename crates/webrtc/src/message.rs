@@ -4,7 +4,7 @@ use remotemedia_mesh::Message;
 /// A message over a data channel.
 ///
 /// JSON travels as text. A text that holds a JSON object or array arrives as [`DataChannelMessage::Json`], whoever sent
-/// it, so that a browser's `channel.send(JSON.stringify(…))` is understood; every other text arrives as it is.
+/// it, so that a browser's `channel.send(JSON.stringify(…))` is understood; every other text, and one above 1 MiB, arrives as it is.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum DataChannelMessage {
@@ -45,7 +45,13 @@ impl DataChannelMessage {
     }
 }
 
+/// A parsed value takes many times the room of its text: a larger text is left to whoever wants to parse it.
+const MOST_JSON: usize = 1 << 20;
+
 fn json_container(text: &str) -> Option<serde_json::Value> {
+    if text.len() > MOST_JSON {
+        return None;
+    }
     let first = text.trim_start().as_bytes().first()?;
     if *first != b'{' && *first != b'[' {
         return None;

@@ -42,6 +42,7 @@ impl JsonRpcSignaler {
             .ice_servers
             .into_iter()
             .map(|s| IceServer { urls: s.urls, username: s.username, credential: s.credential })
+            .filter(is_usable)
             .collect();
         let present = Mutex::new(announced.peers.into_iter().map(|p| p.peer_id).collect());
         Ok((Self { client, local_id: settings.peer_id.clone(), present }, ice_servers))
@@ -51,6 +52,19 @@ impl JsonRpcSignaler {
     pub(crate) async fn close(&self) {
         self.client.shutdown().await;
     }
+}
+
+/// Whether the mesh takes a server that the signaling server recommends; what it does not take is no reason not to start.
+fn is_usable(server: &IceServer) -> bool {
+    let known = |url: &String| ["stun:", "stuns:", "turn:", "turns:"].iter().any(|scheme| url.starts_with(scheme));
+    let turn = server.urls.iter().any(|url| url.starts_with("turn"));
+    let usable = !server.urls.is_empty()
+        && server.urls.iter().all(known)
+        && (!turn || (server.username.is_some() && server.credential.is_some()));
+    if !usable {
+        tracing::warn!(urls = ?server.urls, "an ICE server that the signaling server recommends is left out");
+    }
+    usable
 }
 
 /// What this peer can do. The protocol wants at least one, and a peer with everything off can still exchange nothing

@@ -8,10 +8,16 @@ use remotemedia_mesh::Mesh;
 use remotemedia_rtp::OutgoingPacket;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch},
-    time::{Instant, sleep_until},
+    time::{Instant, sleep_until, timeout},
 };
+use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::{EngineShared, clock::AudioStamper, reframe::Reframer, roster::Audience};
+use super::{
+    EngineShared,
+    clock::{AUDIO_GAP, AudioStamper},
+    reframe::Reframer,
+    roster::Audience,
+};
 use crate::codec_config::AudioSettings;
 
 /// Length of the frames that are sent. Shorter ones cost headers, longer ones latency.
@@ -32,12 +38,13 @@ pub(crate) struct AudioControls {
     pub(crate) expected_loss: f32,
 }
 
-/// The way into a source; dropping it ends the source once its queue is sent.
+/// The way into a source; dropping it ends the source, and what is queued with it.
 #[derive(Debug)]
 pub(crate) struct AudioSource {
     queue: mpsc::UnboundedSender<(Arc<AudioFrame>, OwnedSemaphorePermit)>,
     room: Arc<Semaphore>,
     capacity_ms: u32,
+    _stop: DropGuard,
 }
 
 impl AudioSource {
@@ -57,8 +64,9 @@ impl AudioSource {
         let stamper = AudioStamper::new(shared.clock);
         let reframer = Reframer::new(settings.sample_rate, settings.channels);
         let task = Task { shared, mesh, audience, settings, controls, stamper, reframer, encoder: None, due: None };
-        tokio::spawn(task.run(frames));
-        Self { queue, room, capacity_ms }
+        let stop = CancellationToken::new();
+        tokio::spawn(stop.clone().run_until_cancelled_owned(task.run(frames)));
+        Self { queue, room, capacity_ms, _stop: stop.drop_guard() }
     }
 
     /// Queues `frame`, waiting while more audio is queued than the source takes. Cancelled, it has queued nothing.
@@ -88,23 +96,36 @@ struct Task {
 
 impl Task {
     async fn run(mut self, mut frames: mpsc::UnboundedReceiver<(Arc<AudioFrame>, OwnedSemaphorePermit)>) {
-        while let Some((frame, permit)) = frames.recv().await {
-            let talk_spurt = self.begins_run(&frame);
+        loop {
+            let (frame, permit) = match timeout(AUDIO_GAP, frames.recv()).await {
+                Ok(Some(next)) => next,
+                Ok(None) => return,
+                // Nothing follows for now: the last words are not kept until something does.
+                Err(_) => {
+                    self.finish_run().await;
+                    match frames.recv().await {
+                        Some(next) => next,
+                        None => return,
+                    }
+                }
+            };
+            let now = Instant::now();
+            let begins = !self.stamper.follows(now, frame.timestamp);
+            if begins {
+                self.finish_run().await;
+            }
+            self.stamper.push(now, frame.timestamp, frame.duration());
             self.reframer.push(&frame);
-            self.send_ready(talk_spurt).await;
+            self.send_ready(begins).await;
             drop(permit);
         }
-        self.reframer.pad_to(self.samples());
-        self.send_ready(false).await;
     }
 
-    /// Notes the frame's place in time. What is left over of a run that ended is no part of the next.
-    fn begins_run(&mut self, frame: &AudioFrame) -> bool {
-        let begins = self.stamper.push(Instant::now(), frame.timestamp, frame.duration());
-        if begins {
-            self.reframer.reset();
-        }
-        begins
+    /// Sends what is left over of a run of audio, filled up with silence.
+    async fn finish_run(&mut self) {
+        self.reframer.flush(self.samples());
+        self.send_ready(false).await;
+        self.reframer.reset();
     }
 
     /// Samples per channel of a frame at the encoder's rate.

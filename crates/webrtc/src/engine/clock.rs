@@ -6,7 +6,7 @@ use remotemedia_media::RtpTimestamp;
 use tokio::time::Instant;
 
 /// A gap in audio after which its timestamps follow the wall clock again.
-const AUDIO_GAP: Duration = Duration::from_millis(100);
+pub(crate) const AUDIO_GAP: Duration = Duration::from_millis(100);
 
 /// A difference between given timestamps and the wall clock after which the given ones are taken for a new timeline.
 const TIMELINE_JUMP: Duration = Duration::from_secs(1);
@@ -56,19 +56,29 @@ impl AudioStamper {
     /// Notes a frame of `duration` that came in at `now`. Answers whether a new run begins with it, in which case what
     /// is left over of the old one must be cut off before.
     pub(crate) fn push(&mut self, now: Instant, given: Option<Duration>, duration: Duration) -> bool {
-        let follows = self.timeline.as_ref().is_some_and(|t| match (given, t.given_until) {
-            (Some(at), Some(until)) => at.abs_diff(until) < Duration::from_millis(2),
-            (None, None) => now.saturating_duration_since(t.pushed_until) <= AUDIO_GAP,
-            _ => false,
-        });
+        let follows = self.follows(now, given);
         if !follows {
             self.timeline = Some(self.begin(now, given));
         }
         if let Some(t) = &mut self.timeline {
             t.pushed_until = t.pushed_until.max(now) + duration;
-            t.given_until = given.map(|at| at + duration);
+            // A given clock that jitters is followed by its own count; only its jumps matter.
+            t.given_until = match (given, t.given_until) {
+                (Some(_), Some(until)) if follows => Some(until.saturating_add(duration)),
+                (Some(at), _) => Some(at.saturating_add(duration)),
+                (None, until) => until.map(|until| until.saturating_add(duration)),
+            };
         }
         !follows
+    }
+
+    /// Whether a frame that comes in at `now` goes on where the last one ended.
+    pub(crate) fn follows(&self, now: Instant, given: Option<Duration>) -> bool {
+        self.timeline.as_ref().is_some_and(|t| match (given, t.given_until) {
+            (Some(at), Some(until)) => at.abs_diff(until) <= AUDIO_GAP,
+            (Some(_), None) => false,
+            (None, _) => now.saturating_duration_since(t.pushed_until) <= AUDIO_GAP,
+        })
     }
 
     /// The stamp of the next `samples_48k` samples, counted at 48 kHz.
@@ -189,8 +199,11 @@ mod tests {
         assert!(stamper.push(t0, at(500), CHUNK));
         assert!(!stamper.push(t0, at(510), CHUNK));
         assert_eq!(stamper.take(960), RtpTimestamp(1_000));
-        assert!(stamper.push(t0, at(560), CHUNK));
-        assert_eq!(stamper.take(480), RtpTimestamp(1_000 + 960 + 40 * 48));
+        // Jitter of the given clock is none of the listener's business, a skip is.
+        assert!(!stamper.push(t0, at(524), CHUNK));
+        assert_eq!(stamper.take(480), RtpTimestamp(1_000 + 960));
+        assert!(stamper.push(t0, at(730), CHUNK));
+        assert_eq!(stamper.take(480), RtpTimestamp(1_000 + 960 + 480 + 200 * 48));
     }
 
     #[tokio::test(start_paused = true)]

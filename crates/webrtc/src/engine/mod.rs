@@ -14,7 +14,7 @@ mod video_sink;
 mod video_source;
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     sync::{Arc, Weak},
 };
 
@@ -52,10 +52,22 @@ pub(crate) struct Engine {
 #[derive(Debug)]
 struct Receiving {
     shared: Arc<EngineShared>,
-    peers: Mutex<HashMap<PeerId, PeerReceiver>>,
+    peers: Mutex<Peers>,
     playout: watch::Sender<PlayoutConfig>,
     audio_enabled: bool,
 }
+
+/// The peers, and those that left.
+#[derive(Debug, Default)]
+struct Peers {
+    here: HashMap<PeerId, PeerReceiver>,
+    /// Closed inboxes, so that whoever pulls after a peer left gets the rest and then the end, and no error. The oldest go
+    /// first.
+    left: VecDeque<(PeerId, Arc<Inbox>)>,
+}
+
+/// Peers that left whose inboxes are kept.
+const MOST_LEFT: usize = 64;
 
 #[derive(Debug)]
 struct PeerReceiver {
@@ -77,12 +89,8 @@ impl Engine {
         let shared = Arc::new(EngineShared { executor, clock, roster: Roster::default() });
         let sending = Sending::new(Arc::clone(&shared), mesh.clone(), settings);
         let (playout, _) = watch::channel(settings.playout);
-        let receiving = Arc::new(Receiving {
-            shared,
-            peers: Mutex::new(HashMap::new()),
-            playout,
-            audio_enabled: settings.audio.is_some(),
-        });
+        let receiving =
+            Arc::new(Receiving { shared, peers: Mutex::default(), playout, audio_enabled: settings.audio.is_some() });
         let stop = CancellationToken::new();
         let feedback = follow_feedback(mesh.clone(), sending.clone(), Arc::downgrade(&receiving));
         tokio::spawn(stop.clone().run_until_cancelled_owned(feedback));
@@ -93,7 +101,9 @@ impl Engine {
 
     /// The inbox of a connected peer.
     pub(crate) fn inbox(&self, peer: &PeerId) -> Option<Arc<Inbox>> {
-        self.receiving.peers.lock().get(peer).map(|p| Arc::clone(&p.inbox))
+        let peers = self.receiving.peers.lock();
+        let here = peers.here.get(peer).map(|p| &p.inbox);
+        here.or_else(|| peers.left.iter().find(|(id, _)| id == peer).map(|(_, inbox)| inbox)).cloned()
     }
 
     /// Makes room for what `peer`, which is connected, will send.
@@ -114,7 +124,7 @@ impl Engine {
 
     /// What the audio playout of `peer` counted.
     pub(crate) fn playout_stats(&self, peer: &PeerId) -> Option<remotemedia_jitter::PlayoutStats> {
-        self.receiving.peers.lock().get(peer)?.audio.as_ref().map(AudioSink::stats)
+        self.receiving.peers.lock().here.get(peer)?.audio.as_ref().map(AudioSink::stats)
     }
 
     /// Changes the playout of live connections and later ones.
@@ -125,7 +135,9 @@ impl Engine {
 
 impl Receiving {
     fn add_peer(&self, peer: &PeerId) {
-        self.peers.lock().entry(peer.clone()).or_insert_with(|| {
+        let mut peers = self.peers.lock();
+        peers.left.retain(|(id, _)| id != peer);
+        peers.here.entry(peer.clone()).or_insert_with(|| {
             let inbox = Arc::new(Inbox::new());
             let audio = self.audio_enabled.then(|| {
                 AudioSink::start(
@@ -140,13 +152,18 @@ impl Receiving {
     }
 
     fn remove_peer(&self, peer: &PeerId) {
-        if let Some(receiver) = self.peers.lock().remove(peer) {
+        let mut peers = self.peers.lock();
+        if let Some(receiver) = peers.here.remove(peer) {
             receiver.inbox.close();
+            if peers.left.len() == MOST_LEFT {
+                peers.left.pop_front();
+            }
+            peers.left.push_back((peer.clone(), receiver.inbox));
         }
     }
 
     fn clear(&self) {
-        for (_, receiver) in self.peers.lock().drain() {
+        for (_, receiver) in self.peers.lock().here.drain() {
             receiver.inbox.close();
         }
         self.shared.roster.clear();
@@ -158,7 +175,7 @@ impl Receiving {
         // A track may come in before its peer is announced as ready.
         self.add_peer(&peer);
         let peers = self.peers.lock();
-        let Some(receiver) = peers.get(&peer) else { return };
+        let Some(receiver) = peers.here.get(&peer) else { return };
         match track.kind() {
             MediaKind::Audio => {
                 if let Some(audio) = &receiver.audio {

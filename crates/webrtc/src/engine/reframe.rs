@@ -52,7 +52,10 @@ impl Reframer {
     }
 
     /// Fills up to a multiple of `samples_per_channel` with silence, so that what is left over can be taken out.
-    pub(crate) fn pad_to(&mut self, samples_per_channel: usize) {
+    pub(crate) fn flush(&mut self, samples_per_channel: usize) {
+        if let Some(converter) = &mut self.input {
+            converter.finish(&mut self.output, self.channels);
+        }
         let count = samples_per_channel * usize::from(self.channels);
         let rest = self.output.len() % count;
         if rest != 0 {
@@ -77,6 +80,17 @@ impl Converter {
             }
         };
         Self { sample_rate: from, resampler, pending: Vec::new(), scratch: Vec::new() }
+    }
+
+    /// Pushes what waits for a full chunk of the resampler through it, with silence behind it.
+    fn finish(&mut self, output: &mut VecDeque<f32>, channels: u16) {
+        let Some(resampler) = &self.resampler else { return };
+        if self.pending.is_empty() {
+            return;
+        }
+        let chunk = resampler.input_frames_next() * usize::from(channels);
+        self.pending.resize(self.pending.len().next_multiple_of(chunk.max(1)), 0.0);
+        self.drain_into(output, channels);
     }
 
     fn drain_into(&mut self, output: &mut VecDeque<f32>, channels: u16) {
@@ -172,7 +186,7 @@ mod tests {
         let mut reframer = Reframer::new(48_000, 2);
         reframer.push(&AudioFrame::new(vec![0.5; 200], 48_000, 2).unwrap());
         assert!(reframer.pop(960).is_none());
-        reframer.pad_to(960);
+        reframer.flush(960);
         let frame = reframer.pop(960).unwrap();
         assert_eq!((frame[199], frame[200], frame.len()), (0.5, 0.0, 1_920));
         assert!(reframer.pop(960).is_none());

@@ -43,7 +43,8 @@ pub(super) async fn run(mut track: IncomingTrack, inbox: Arc<Inbox>, executor: E
     }
     track.request_keyframe();
     let peer = track.peer().clone();
-    let mut sink = VideoSink { peer, inbox, executor, time, position: MediaPosition::default(), stage: None };
+    let position = MediaPosition::default();
+    let mut sink = VideoSink { peer, inbox, executor, time, position, stage: None, decoding: None };
     sink.run(&mut track).await;
 }
 
@@ -54,6 +55,8 @@ struct VideoSink {
     time: MediaTime,
     position: MediaPosition,
     stage: Option<Stage>,
+    /// The one job of this track, whatever codec it is of.
+    decoding: Option<Decoding>,
 }
 
 /// Assembly and decoding in one codec; a peer that switches gets a new one.
@@ -63,21 +66,18 @@ struct Stage {
     buffer: VideoFrameBuffer,
     /// Out while a job has it.
     decoder: Option<Box<dyn VideoDecoder>>,
-    decoding: Option<Decoding>,
 }
 
 impl VideoSink {
     async fn run(&mut self, track: &mut IncomingTrack) {
         loop {
-            if let Some(stage) = &mut self.stage {
-                stage.begin_decoding(&self.executor);
+            if self.decoding.is_none() {
+                self.decoding = self.stage.as_mut().and_then(|stage| stage.begin_decoding(&self.executor));
             }
-            let stage = self.stage.as_mut();
-            let deadline = stage.as_ref().and_then(|s| s.deadline());
-            let decoding = stage.and_then(|s| s.decoding.as_mut());
+            let deadline = self.stage.as_ref().and_then(Stage::deadline);
             tokio::select! {
                 biased;
-                done = until_decoded(decoding) => self.on_decoded(done, track),
+                done = until_decoded(self.decoding.as_mut()) => self.on_decoded(done, track),
                 item = track.recv() => match item {
                     Some(TrackItem::Packet { codec, packet }) => self.stage(codec, track).take(packet),
                     Some(TrackItem::SenderReport { ntp, rtp }) => self.time.on_sender_report(ntp, rtp),
@@ -102,14 +102,18 @@ impl VideoSink {
     }
 
     fn on_decoded(&mut self, done: Result<Decoded, JobLost>, track: &IncomingTrack) {
+        self.decoding = None;
         let Some(stage) = &mut self.stage else { return };
-        stage.decoding = None;
         let Ok(Decoded { decoder, frame, picture }) = done else {
             // The decoder went down with its job: the next frame gets a new one.
             stage.buffer.decoder_failed(now());
             track.request_keyframe();
             return;
         };
+        if frame.codec != stage.codec {
+            // The peer switched meanwhile.
+            return;
+        }
         stage.decoder = Some(decoder);
         match picture {
             Ok(Some(mut picture)) => {
@@ -134,7 +138,6 @@ impl Stage {
             assembler: FrameAssembler::new(codec),
             buffer: VideoFrameBuffer::new(VideoBufferConfig { max_frames: BACKLOG, ..Default::default() }),
             decoder: None,
-            decoding: None,
         }
     }
 
@@ -147,24 +150,22 @@ impl Stage {
         self.buffer.set_source_stuck(self.assembler.gap().map(|gap| gap.since));
     }
 
-    /// Hands the next frame to the decoder, unless it has one.
-    fn begin_decoding(&mut self, executor: &Executor) {
-        if self.decoding.is_some() {
-            return;
-        }
-        let Some(frame) = self.buffer.pop(now()) else { return };
+    /// Hands the next frame to the decoder.
+    fn begin_decoding(&mut self, executor: &Executor) -> Option<Decoding> {
+        let frame = self.buffer.pop(now())?;
         let decoder = match self.decoder.take() {
             Some(decoder) => Ok(decoder),
             None => video_decoder(self.codec, &VideoDecoderSettings::default()),
         };
         match decoder {
-            Ok(mut decoder) => {
-                self.decoding = Some(Box::pin(executor.run(MediaKind::Video, move || {
-                    let picture = decoder.decode(&frame);
-                    Decoded { decoder, frame, picture }
-                })));
+            Ok(mut decoder) => Some(Box::pin(executor.run(MediaKind::Video, move || {
+                let picture = decoder.decode(&frame);
+                Decoded { decoder, frame, picture }
+            }))),
+            Err(error) => {
+                tracing::error!(codec = %self.codec, %error, "no video decoder");
+                None
             }
-            Err(error) => tracing::error!(codec = %self.codec, %error, "no video decoder"),
         }
     }
 

@@ -16,7 +16,7 @@ use remotemedia_mesh::Mesh;
 use remotemedia_rtp::Packetizer;
 use tokio::{
     sync::{Notify, watch},
-    time::{Instant, timeout},
+    time::{Instant, timeout_at},
 };
 
 use super::{
@@ -162,10 +162,14 @@ impl Task {
     /// A keyframe is wanted and no picture waits: sends the last one again unless a new one comes soon.
     async fn repeat_last(&mut self) {
         let Some(last) = self.last.clone() else { return };
-        if timeout(KEYFRAME_PATIENCE, self.slot.changed.notified()).await.is_ok() {
-            // Whatever it was, the loop looks after it.
-            self.slot.changed.notify_one();
-            return;
+        // Further requests meanwhile do not put it off.
+        let patience = Instant::now() + KEYFRAME_PATIENCE;
+        while timeout_at(patience, self.slot.changed.notified()).await.is_ok() {
+            if self.slot.waiting.lock().is_some() || self.slot.closed.load(Ordering::Acquire) {
+                // The loop looks after it.
+                self.slot.changed.notify_one();
+                return;
+            }
         }
         let stamp = self.stamper.stamp(Instant::now(), None);
         self.send(last, stamp).await;
@@ -213,14 +217,14 @@ impl Task {
         let newcomer = peers.iter().any(|(peer, _)| !tier.following.contains(peer));
         let on_its_way = tier.last_keyframe.is_some_and(|at| at.elapsed() < KEYFRAME_SPACING);
         let force = newcomer || (wanted && !on_its_way);
-        if wanted && !force && tier.last_keyframe.is_some() {
-            // Answered by the keyframe that just left; if that one was lost, the peer asks again.
-            tracing::trace!(%codec, "keyframe request answered by the last keyframe");
-        }
         let Some(encoded) = tier
             .encode(&self.shared.executor, frame, stamp.position, force, bitrate, self.settings, controls.framerate)
             .await
         else {
+            if tier.encoder.is_none() {
+                // The encoder went down with its job: the next picture gets a new one.
+                self.tiers.remove(&codec);
+            }
             if force {
                 self.slot.keyframe.store(true, Ordering::Release);
             }

@@ -5,7 +5,7 @@ use remotemedia_mesh::{ConnectionReport, ConnectionStage, MeshError, PeerStatus,
 
 use super::WebRtcTransport;
 use crate::{
-    codec_config::{check_audio_bitrate, check_framerate, check_video_bitrate},
+    codec_config::{check_audio_bitrate, check_framerate, check_video_bitrate, invalid},
     config::{ConfigOptions, bitrate_bounds, check_jitter_size},
     error::{Result, WebRtcError},
 };
@@ -177,6 +177,14 @@ impl WebRtcTransport {
             check_framerate("video_framerate", fps)?;
         }
         let start = options.jitter_buffer_size_ms.map(check_jitter_size).transpose()?;
+        let playout = self.inner.settings.playout;
+        if let Some(start) = start.filter(|start| !(playout.min..=playout.max).contains(start)) {
+            return Err(invalid(
+                "jitter_buffer_size_ms",
+                start.as_millis(),
+                "between jitter_buffer_min_ms and jitter_buffer_max_ms",
+            ));
+        }
         let sending = &running.engine.sending;
         if let Some(kbps) = options.audio_bitrate_kbps {
             sending.set_audio_bitrate(Bitrate::from_kbps(kbps));
@@ -193,9 +201,7 @@ impl WebRtcTransport {
             }
         });
         if let Some(start) = start {
-            running.engine.set_playout(|playout| {
-                playout.start = start.clamp(playout.min, playout.max);
-            });
+            running.engine.set_playout(|playout| playout.start = start);
         }
         let (audio, video) = sending.current_settings();
         let bounds = bitrate_bounds(sending.is_adaptive(), audio, video);
@@ -209,6 +215,7 @@ fn connect_error(peer: &PeerId, error: MeshError) -> WebRtcError {
             WebRtcError::PeerNotFound(peer.to_string())
         }
         MeshError::TooManyPeers { limit } => WebRtcError::TooManyPeers { limit },
+        MeshError::OwnId(_) => WebRtcError::OwnPeerId(peer.to_string()),
         MeshError::NotStarted | MeshError::ShutDown => WebRtcError::NotStarted,
         MeshError::ConnectFailed { report, .. } if report.stage == ConnectionStage::Checking => {
             WebRtcError::NatTraversalFailed

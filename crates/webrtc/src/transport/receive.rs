@@ -12,11 +12,13 @@ use crate::{
 impl WebRtcTransport {
     /// The next 20 ms of what `peer` says, 48 kHz: silence while it sends nothing, `None` once it has left.
     ///
+    /// A peer that has left is known for some time: what waits of it can still be taken.
+    ///
     /// A peer's audio is kept from the first call on: up to two seconds, then the oldest is dropped. Cancel-safe.
     ///
     /// # Errors
     ///
-    /// [`WebRtcError::PeerNotFound`] if the peer is not connected, [`WebRtcError::NotStarted`].
+    /// [`WebRtcError::PeerNotFound`] if the peer was not connected lately, [`WebRtcError::NotStarted`].
     pub async fn recv_audio(&self, peer: &str) -> Result<Option<Arc<AudioFrame>>> {
         Ok(self.inbox(peer)?.audio.pull().await)
     }
@@ -27,7 +29,7 @@ impl WebRtcTransport {
     ///
     /// # Errors
     ///
-    /// [`WebRtcError::PeerNotFound`] if the peer is not connected, [`WebRtcError::NotStarted`].
+    /// [`WebRtcError::PeerNotFound`] if the peer was not connected lately, [`WebRtcError::NotStarted`].
     pub async fn recv_video(&self, peer: &str) -> Result<Option<Arc<VideoFrame>>> {
         Ok(self.inbox(peer)?.video.pull().await)
     }
@@ -36,11 +38,10 @@ impl WebRtcTransport {
     ///
     /// # Errors
     ///
-    /// [`WebRtcError::PeerNotFound`] if the peer is not connected, [`WebRtcError::NotStarted`].
+    /// [`WebRtcError::PeerNotFound`] if the peer was not connected lately, [`WebRtcError::NotStarted`].
     pub async fn recv_from_peer(&self, peer: &str) -> Result<Option<RuntimeData>> {
         let inbox = self.inbox(peer)?;
         let media = tokio::select! {
-            biased;
             audio = inbox.audio.pull() => match audio {
                 Some(frame) => Some(RuntimeData::Audio { frame }),
                 None => inbox.video.pull().await.map(|frame| RuntimeData::Video { frame }),

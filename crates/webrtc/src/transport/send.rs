@@ -3,6 +3,7 @@ use std::{sync::Arc, time::Duration};
 use futures_util::future::join_all;
 use remotemedia_media::{AudioFrame, MediaKind, PeerId, VideoFrame};
 use remotemedia_runtime_core::data::RuntimeData;
+use tokio::time::timeout;
 
 use super::{WebRtcTransport, running::Running};
 use crate::{
@@ -10,6 +11,9 @@ use crate::{
     error::{Result, WebRtcError},
     message::DataChannelMessage,
 };
+
+/// How long a broadcast message waits for a peer that does not read.
+const MESSAGE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Far above what a connected peer takes to say which media it takes.
 const READY_PATIENCE: Duration = Duration::from_secs(1);
@@ -43,7 +47,7 @@ impl WebRtcTransport {
     /// than `audio_queue_ms` is queued, and nothing of it is dropped. Video returns at once; if the encoder is busy, the
     /// newest picture replaces one that waits. For 500 ms after it, media sent to one peer takes precedence over
     /// [`WebRtcTransport::broadcast`] media of the same kind. Text, JSON and binary data go over the data channel.
-    /// Cancelled, it has sent nothing.
+    /// Cancelled, it has sent nothing, or all of a message.
     ///
     /// # Errors
     ///
@@ -69,7 +73,7 @@ impl WebRtcTransport {
     }
 
     /// Sends `data` to every connected peer, as [`WebRtcTransport::send_to_peer`] does to one. Video and audio are
-    /// encoded once, however many peers there are. One peer's failure does not keep it from the others, and with no
+    /// encoded once, however many peers there are. A message waits up to 5 s for a peer that does not read. One peer's failure does not keep it from the others, and with no
     /// peer at all it is sent to nobody.
     ///
     /// # Errors
@@ -93,8 +97,10 @@ impl WebRtcTransport {
                 let send = |peer: PeerId| {
                     let (running, message) = (&running, &message);
                     async move {
-                        let result = running.send_message(&peer, message).await;
-                        (peer, result)
+                        let sending = running.send_message(&peer, message);
+                        let result = timeout(MESSAGE_PATIENCE, sending).await;
+                        let slow = WebRtcError::PeerTooSlow { peer: peer.to_string() };
+                        (peer, result.unwrap_or(Err(slow)))
                     }
                 };
                 join_all(peers.into_iter().map(send)).await
