@@ -14,7 +14,7 @@ mod video_sink;
 mod video_source;
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     sync::{Arc, Weak},
 };
 
@@ -31,6 +31,10 @@ pub(crate) use self::roster::Audience;
 pub(crate) use self::sending::Sending;
 use self::{audio_sink::AudioSink, clock::MediaClock, roster::Roster};
 use crate::config::Settings;
+
+/// How many inboxes of peers that left are kept for readers that have not come to the end yet. A reader that never comes
+/// back would keep its inbox for ever; the oldest goes first.
+const MAX_LEFT: usize = 16;
 
 /// What every part of the engine shares.
 #[derive(Debug)]
@@ -53,6 +57,8 @@ pub(crate) struct Engine {
 struct Receiving {
     shared: Arc<EngineShared>,
     peers: Mutex<HashMap<PeerId, PeerReceiver>>,
+    /// Inboxes of peers that left while somebody pulled: readers take what is in them, and see the end once.
+    left: Mutex<VecDeque<(PeerId, Arc<Inbox>)>>,
     playout: watch::Sender<PlayoutConfig>,
     audio_enabled: bool,
 }
@@ -80,6 +86,7 @@ impl Engine {
         let receiving = Arc::new(Receiving {
             shared,
             peers: Mutex::new(HashMap::new()),
+            left: Mutex::new(VecDeque::new()),
             playout,
             audio_enabled: settings.audio.is_some(),
         });
@@ -91,9 +98,15 @@ impl Engine {
         Self { sending, receiving, stop }
     }
 
-    /// The inbox of a connected peer.
+    /// The inbox of a connected peer, or of one that left while somebody pulled from it, until that reader has seen the
+    /// end.
     pub(crate) fn inbox(&self, peer: &PeerId) -> Option<Arc<Inbox>> {
-        self.receiving.peers.lock().get(peer).map(|p| Arc::clone(&p.inbox))
+        let connected = self.receiving.peers.lock().get(peer).map(|p| Arc::clone(&p.inbox));
+        connected.or_else(|| {
+            let mut left = self.receiving.left.lock();
+            left.retain(|(_, inbox)| !inbox.is_over());
+            left.iter().find(|(id, _)| id == peer).map(|(_, inbox)| Arc::clone(inbox))
+        })
     }
 
     /// Makes room for what `peer`, which is connected, will send.
@@ -140,8 +153,18 @@ impl Receiving {
     }
 
     fn remove_peer(&self, peer: &PeerId) {
-        if let Some(receiver) = self.peers.lock().remove(peer) {
-            receiver.inbox.close();
+        // Held to the end, so that a reader finds the inbox in one place or the other.
+        let mut peers = self.peers.lock();
+        if let Some(PeerReceiver { inbox, .. }) = peers.remove(peer) {
+            inbox.close();
+            let mut left = self.left.lock();
+            left.retain(|(id, inbox)| id != peer && !inbox.is_over());
+            if !inbox.is_over() {
+                left.push_back((peer.clone(), inbox));
+            }
+            if left.len() > MAX_LEFT {
+                left.pop_front();
+            }
         }
     }
 
@@ -149,6 +172,7 @@ impl Receiving {
         for (_, receiver) in self.peers.lock().drain() {
             receiver.inbox.close();
         }
+        self.left.lock().clear();
         self.shared.roster.clear();
     }
 
