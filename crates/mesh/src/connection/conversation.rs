@@ -75,7 +75,8 @@ impl Actor {
         self.read_channels();
         let Some(link) = &mut self.link else { return };
         let Some(remote) = &link.remote else { return };
-        let Some(data) = remote.data().filter(|_| self.shared.config.data_channel.is_some()) else {
+        let wanted = self.shared.config.data_channel.is_some() && !remote.no_messages;
+        let Some(data) = remote.data().filter(|_| wanted) else {
             self.peer.path.send_replace(PathState::Missing);
             return;
         };

@@ -61,7 +61,10 @@ impl Actor {
                 // Browsers send with the payload types of our offer as soon as they have it.
                 link.routes.set_codecs(all_codecs(&link.local));
                 self.answer_due = Some(Instant::now() + self.shared.config.attempt_timeout);
-                self.signal(SignalingMessage::Offer { sdp: sdp::mark(&text), request_id });
+                self.signal(SignalingMessage::Offer {
+                    sdp: sdp::mark(&text, self.shared.config.data_channel.is_some()),
+                    request_id,
+                });
                 Ok(())
             }
             Err(error) => self.recover(&error),
@@ -141,7 +144,10 @@ impl Actor {
                 link.remote = Some(offered);
                 link.local = Description::parse(&text);
                 link.request_id = request_id.clone();
-                self.signal(SignalingMessage::Answer { sdp: sdp::mark(&text), request_id });
+                self.signal(SignalingMessage::Answer {
+                    sdp: sdp::mark(&text, self.shared.config.data_channel.is_some()),
+                    request_id,
+                });
                 self.negotiated().await
             }
             Err(error) => self.recover(&error),

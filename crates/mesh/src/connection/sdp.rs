@@ -2,12 +2,16 @@ use remotemedia_media::{Codec, MediaKind};
 
 /// The session attribute by which two peers of this library know each other. Others ignore it (RFC 8866, section 5.13).
 const MARK: &str = "a=x-remotemedia:1";
+/// In descriptions of a peer of this library that reads no messages: its data section carries the control channel alone.
+const NO_MESSAGES: &str = "a=x-remotemedia-messages:0";
 
 /// What the mesh must know of a session description.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Description {
     /// Whether it comes from this library.
     pub(super) remotemedia: bool,
+    /// Whether it says that no message will be read.
+    pub(super) no_messages: bool,
     /// The certificate's fingerprint: the same for as long as the peer connection behind it lives.
     pub(super) fingerprint: Option<String>,
     /// ICE user fragments in it.
@@ -52,6 +56,8 @@ impl Description {
             }
             if line == MARK {
                 this.remotemedia = true;
+            } else if line == NO_MESSAGES {
+                this.no_messages = true;
             } else if let Some(value) = line.strip_prefix("a=fingerprint:") {
                 this.fingerprint.get_or_insert_with(|| value.to_ascii_lowercase());
             } else if let Some(value) = line.strip_prefix("a=ice-ufrag:") {
@@ -97,9 +103,10 @@ impl Description {
 }
 
 /// The description with this library's mark in it.
-pub(super) fn mark(sdp: &str) -> String {
+pub(super) fn mark(sdp: &str, messages: bool) -> String {
+    let no_messages = if messages { String::new() } else { format!("{NO_MESSAGES}\r\n") };
     match sdp.find("\nm=") {
-        Some(at) => format!("{}{MARK}\r\n{}", &sdp[..=at], &sdp[at + 1..]),
+        Some(at) => format!("{}{MARK}\r\n{no_messages}{}", &sdp[..=at], &sdp[at + 1..]),
         None => sdp.to_owned(),
     }
 }
@@ -192,8 +199,9 @@ mod tests {
 
     #[test]
     fn the_mark_is_found_again() {
-        let marked = mark(OFFER);
+        let marked = mark(OFFER, true);
         assert!(Description::parse(&marked).remotemedia);
+        assert!(Description::parse(&mark(OFFER, false)).no_messages);
         assert_eq!(Description { remotemedia: false, ..Description::parse(&marked) }, Description::parse(OFFER));
     }
 

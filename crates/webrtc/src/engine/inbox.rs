@@ -35,6 +35,11 @@ impl Inbox {
         self.audio.close();
         self.video.close();
     }
+
+    /// Whether everybody who ever pulled has seen the end.
+    pub(crate) fn is_over(&self) -> bool {
+        self.audio.is_over() && self.video.is_over()
+    }
 }
 
 /// A bounded queue that drops its oldest frame when it is full, and counts it. Until the first pull it keeps nothing,
@@ -47,6 +52,8 @@ pub(crate) struct FrameQueue<T> {
     /// Told when the first reader comes: whoever fills the queue may begin to.
     wanted: Notify,
     closed: AtomicBool,
+    /// Whether a reader was told of the end.
+    ended: AtomicBool,
     dropped: AtomicU64,
     depth: usize,
 }
@@ -59,6 +66,7 @@ impl<T> FrameQueue<T> {
             pulled: AtomicBool::new(false),
             wanted: Notify::new(),
             closed: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
             dropped: AtomicU64::new(0),
             depth,
         }
@@ -95,8 +103,12 @@ impl<T> FrameQueue<T> {
                 // A notification holds for one reader: the next one may be waiting for what is left, or for the end.
                 self.arrived.notify_one();
             }
-            if frame.is_some() || self.closed.load(Ordering::Acquire) {
+            if frame.is_some() {
                 return frame;
+            }
+            if self.closed.load(Ordering::Acquire) {
+                self.ended.store(true, Ordering::Release);
+                return None;
             }
             self.arrived.notified().await;
         }
@@ -117,6 +129,10 @@ impl<T> FrameQueue<T> {
     /// Frames dropped so far since nobody took them in time.
     pub(crate) fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
+    }
+
+    fn is_over(&self) -> bool {
+        !self.is_pulled() || self.ended.load(Ordering::Acquire)
     }
 
     fn close(&self) {

@@ -32,6 +32,10 @@ pub(crate) use self::sending::Sending;
 use self::{audio_sink::AudioSink, clock::MediaClock, roster::Roster};
 use crate::config::Settings;
 
+/// How many inboxes of peers that left are kept for readers that have not come to the end yet. A reader that never comes
+/// back would keep its inbox for ever; the oldest goes first.
+const MAX_LEFT: usize = 16;
+
 /// What every part of the engine shares.
 #[derive(Debug)]
 pub(crate) struct EngineShared {
@@ -52,22 +56,12 @@ pub(crate) struct Engine {
 #[derive(Debug)]
 struct Receiving {
     shared: Arc<EngineShared>,
-    peers: Mutex<Peers>,
+    peers: Mutex<HashMap<PeerId, PeerReceiver>>,
+    /// Inboxes of peers that left while somebody pulled: readers take what is in them, and see the end once.
+    left: Mutex<VecDeque<(PeerId, Arc<Inbox>)>>,
     playout: watch::Sender<PlayoutConfig>,
     audio_enabled: bool,
 }
-
-/// The peers, and those that left.
-#[derive(Debug, Default)]
-struct Peers {
-    here: HashMap<PeerId, PeerReceiver>,
-    /// Closed inboxes, so that whoever pulls after a peer left gets the rest and then the end, and no error. The oldest go
-    /// first.
-    left: VecDeque<(PeerId, Arc<Inbox>)>,
-}
-
-/// Peers that left whose inboxes are kept.
-const MOST_LEFT: usize = 64;
 
 #[derive(Debug)]
 struct PeerReceiver {
@@ -89,8 +83,13 @@ impl Engine {
         let shared = Arc::new(EngineShared { executor, clock, roster: Roster::default() });
         let sending = Sending::new(Arc::clone(&shared), mesh.clone(), settings);
         let (playout, _) = watch::channel(settings.playout);
-        let receiving =
-            Arc::new(Receiving { shared, peers: Mutex::default(), playout, audio_enabled: settings.audio.is_some() });
+        let receiving = Arc::new(Receiving {
+            shared,
+            peers: Mutex::new(HashMap::new()),
+            left: Mutex::new(VecDeque::new()),
+            playout,
+            audio_enabled: settings.audio.is_some(),
+        });
         let stop = CancellationToken::new();
         let feedback = follow_feedback(mesh.clone(), sending.clone(), Arc::downgrade(&receiving));
         tokio::spawn(stop.clone().run_until_cancelled_owned(feedback));
@@ -99,11 +98,15 @@ impl Engine {
         Self { sending, receiving, stop }
     }
 
-    /// The inbox of a connected peer.
+    /// The inbox of a connected peer, or of one that left while somebody pulled from it, until that reader has seen the
+    /// end.
     pub(crate) fn inbox(&self, peer: &PeerId) -> Option<Arc<Inbox>> {
-        let peers = self.receiving.peers.lock();
-        let here = peers.here.get(peer).map(|p| &p.inbox);
-        here.or_else(|| peers.left.iter().find(|(id, _)| id == peer).map(|(_, inbox)| inbox)).cloned()
+        let connected = self.receiving.peers.lock().get(peer).map(|p| Arc::clone(&p.inbox));
+        connected.or_else(|| {
+            let mut left = self.receiving.left.lock();
+            left.retain(|(_, inbox)| !inbox.is_over());
+            left.iter().find(|(id, _)| id == peer).map(|(_, inbox)| Arc::clone(inbox))
+        })
     }
 
     /// Makes room for what `peer`, which is connected, will send.
@@ -124,7 +127,7 @@ impl Engine {
 
     /// What the audio playout of `peer` counted.
     pub(crate) fn playout_stats(&self, peer: &PeerId) -> Option<remotemedia_jitter::PlayoutStats> {
-        self.receiving.peers.lock().here.get(peer)?.audio.as_ref().map(AudioSink::stats)
+        self.receiving.peers.lock().get(peer)?.audio.as_ref().map(AudioSink::stats)
     }
 
     /// Changes the playout of live connections and later ones.
@@ -135,9 +138,7 @@ impl Engine {
 
 impl Receiving {
     fn add_peer(&self, peer: &PeerId) {
-        let mut peers = self.peers.lock();
-        peers.left.retain(|(id, _)| id != peer);
-        peers.here.entry(peer.clone()).or_insert_with(|| {
+        self.peers.lock().entry(peer.clone()).or_insert_with(|| {
             let inbox = Arc::new(Inbox::new());
             let audio = self.audio_enabled.then(|| {
                 AudioSink::start(
@@ -152,20 +153,26 @@ impl Receiving {
     }
 
     fn remove_peer(&self, peer: &PeerId) {
+        // Held to the end, so that a reader finds the inbox in one place or the other.
         let mut peers = self.peers.lock();
-        if let Some(receiver) = peers.here.remove(peer) {
-            receiver.inbox.close();
-            if peers.left.len() == MOST_LEFT {
-                peers.left.pop_front();
+        if let Some(PeerReceiver { inbox, .. }) = peers.remove(peer) {
+            inbox.close();
+            let mut left = self.left.lock();
+            left.retain(|(id, inbox)| id != peer && !inbox.is_over());
+            if !inbox.is_over() {
+                left.push_back((peer.clone(), inbox));
             }
-            peers.left.push_back((peer.clone(), receiver.inbox));
+            if left.len() > MAX_LEFT {
+                left.pop_front();
+            }
         }
     }
 
     fn clear(&self) {
-        for (_, receiver) in self.peers.lock().here.drain() {
+        for (_, receiver) in self.peers.lock().drain() {
             receiver.inbox.close();
         }
+        self.left.lock().clear();
         self.shared.roster.clear();
     }
 
@@ -175,7 +182,7 @@ impl Receiving {
         // A track may come in before its peer is announced as ready.
         self.add_peer(&peer);
         let peers = self.peers.lock();
-        let Some(receiver) = peers.here.get(&peer) else { return };
+        let Some(receiver) = peers.get(&peer) else { return };
         match track.kind() {
             MediaKind::Audio => {
                 if let Some(audio) = &receiver.audio {

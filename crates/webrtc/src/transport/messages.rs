@@ -13,8 +13,9 @@ impl WebRtcTransport {
     ///
     /// # Errors
     ///
-    /// [`WebRtcError::PeerNotFound`] if the peer is not connected, [`WebRtcError::MediaNotNegotiated`] if there is no
-    /// data channel to it, [`WebRtcError::MessageTooLarge`] beyond what it takes.
+    /// [`WebRtcError::PeerNotFound`] if the peer is not connected, [`WebRtcError::MediaNotNegotiated`] if it has no data
+    /// channel, [`WebRtcError::Disabled`] if this transport's configuration switches it off,
+    /// [`WebRtcError::MessageTooLarge`] beyond what the peer takes.
     pub async fn send_data_channel_message(&self, peer: &str, message: &DataChannelMessage) -> Result<()> {
         let running = self.running()?;
         running.send_message(&PeerId::new(peer)?, message).await
@@ -34,7 +35,13 @@ impl WebRtcTransport {
 }
 
 impl Running {
+    /// Whether this side's own configuration has messages.
+    pub(super) fn check_messages_enabled(&self) -> Result<()> {
+        if self.has_messages { Ok(()) } else { Err(WebRtcError::Disabled { field: "enable_data_channel" }) }
+    }
+
     pub(super) async fn send_message(&self, peer: &PeerId, message: &DataChannelMessage) -> Result<()> {
+        self.check_messages_enabled()?;
         let peer_name = || peer.to_string();
         self.mesh.send_message(peer, message.to_wire()).await.map_err(|error| match error {
             MeshError::NotConnected(_) => WebRtcError::PeerNotFound(peer_name()),

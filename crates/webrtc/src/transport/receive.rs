@@ -18,7 +18,7 @@ impl WebRtcTransport {
     ///
     /// # Errors
     ///
-    /// [`WebRtcError::PeerNotFound`] if the peer was not connected lately, [`WebRtcError::NotStarted`].
+    /// [`WebRtcError::PeerNotFound`] if the peer is not connected, [`WebRtcError::NotStarted`].
     pub async fn recv_audio(&self, peer: &str) -> Result<Option<Arc<AudioFrame>>> {
         Ok(self.inbox(peer)?.audio.pull().await)
     }
@@ -29,7 +29,7 @@ impl WebRtcTransport {
     ///
     /// # Errors
     ///
-    /// [`WebRtcError::PeerNotFound`] if the peer was not connected lately, [`WebRtcError::NotStarted`].
+    /// [`WebRtcError::PeerNotFound`] if the peer is not connected, [`WebRtcError::NotStarted`].
     pub async fn recv_video(&self, peer: &str) -> Result<Option<Arc<VideoFrame>>> {
         Ok(self.inbox(peer)?.video.pull().await)
     }
@@ -38,7 +38,7 @@ impl WebRtcTransport {
     ///
     /// # Errors
     ///
-    /// [`WebRtcError::PeerNotFound`] if the peer was not connected lately, [`WebRtcError::NotStarted`].
+    /// [`WebRtcError::PeerNotFound`] if the peer is not connected, [`WebRtcError::NotStarted`].
     pub async fn recv_from_peer(&self, peer: &str) -> Result<Option<RuntimeData>> {
         let inbox = self.inbox(peer)?;
         let media = tokio::select! {

@@ -24,6 +24,8 @@ use crate::{
 pub(super) struct Running {
     pub(super) mesh: Mesh,
     pub(super) engine: Arc<Engine>,
+    /// Whether the configuration has a data channel.
+    pub(super) has_messages: bool,
     signaling: Option<Arc<JsonRpcSignaler>>,
     signaling_connected: Arc<AtomicBool>,
     _tasks: DropGuard,
@@ -67,7 +69,8 @@ impl Running {
         let losses = follow_losses(mesh.clone(), engine.sending.clone());
         tokio::spawn(stop.clone().run_until_cancelled_owned(losses));
         mesh.start().await;
-        Ok(Self { mesh, engine, signaling, signaling_connected, _tasks: stop.drop_guard() })
+        let has_messages = settings.data_channel.is_some();
+        Ok(Self { mesh, engine, has_messages, signaling, signaling_connected, _tasks: stop.drop_guard() })
     }
 
     pub(super) fn is_signaling_connected(&self) -> bool {

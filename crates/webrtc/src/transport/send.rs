@@ -59,11 +59,13 @@ impl WebRtcTransport {
         let peer = PeerId::new(peer)?;
         match Payload::of(data)? {
             Payload::Audio(frame) => {
+                running.check_enabled(MediaKind::Audio)?;
                 running.wait_until_ready(&peer).await;
                 running.check_takes(&peer, MediaKind::Audio)?;
                 running.send_audio(Audience::Peer(peer), frame).await
             }
             Payload::Video(frame) => {
+                running.check_enabled(MediaKind::Video)?;
                 running.wait_until_ready(&peer).await;
                 running.check_takes(&peer, MediaKind::Video)?;
                 running.send_video(Audience::Peer(peer), frame)
@@ -94,6 +96,7 @@ impl WebRtcTransport {
                 results
             }
             Payload::Message(message) => {
+                running.check_messages_enabled()?;
                 let send = |peer: PeerId| {
                     let (running, message) = (&running, &message);
                     async move {
@@ -165,6 +168,16 @@ impl Running {
     fn send_video(&self, audience: Audience, frame: Arc<VideoFrame>) -> Result<()> {
         let sent = self.engine.sending.send_video(audience, frame);
         sent.ok_or(WebRtcError::Disabled { field: "enable_video" })
+    }
+
+    /// Whether this side's own configuration has media of `kind`.
+    fn check_enabled(&self, kind: MediaKind) -> Result<()> {
+        let (audio, video) = self.engine.sending.current_settings();
+        let (enabled, field) = match kind {
+            MediaKind::Audio => (audio.is_some(), "enable_audio"),
+            MediaKind::Video => (video.is_some(), "enable_video"),
+        };
+        if enabled { Ok(()) } else { Err(WebRtcError::Disabled { field }) }
     }
 
     /// A peer that was connected a moment ago may not have said yet what it takes.

@@ -3,8 +3,19 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod audio_formats;
+mod audio_queue;
+mod broadcast;
 mod call;
 mod codec_preference;
 mod late_joiner;
+mod lifecycle;
+mod live_settings;
+mod messages;
+mod picture_size;
+mod playout;
 mod precedence;
+mod refusals;
+mod server;
+#[path = "../support/mod.rs"]
+mod support;
 mod world;

@@ -14,9 +14,13 @@ pub struct Signaling {
 
 impl Signaling {
     pub async fn start() -> Self {
+        Self::with(ServerConfig::default()).await
+    }
+
+    pub async fn with(config: ServerConfig) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("ws://{}", listener.local_addr().unwrap());
-        let server = SignalingServer::new(ServerConfig::default());
+        let server = SignalingServer::new(config);
         let server = tokio::spawn(async move { server.serve(listener).await });
         Self { url, server }
     }
