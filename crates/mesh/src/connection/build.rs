@@ -85,7 +85,9 @@ fn settings(config: &MeshConfig) -> SettingEngine {
     let mdns = if config.resolve_mdns { MulticastDnsMode::QueryOnly } else { MulticastDnsMode::Disabled };
     SettingEngineBuilder::new()
         // 20 ms instead of 200 between checks: most of the time to connect on a fast path is waiting for the next one.
-        .with_ice_connection_attempts(Some(Duration::from_millis(20)), Some(70))
+        // Checks go on for four seconds, as long as a try and until a restart is repeated: a path that comes back in
+        // between is found at once.
+        .with_ice_connection_attempts(Some(Duration::from_millis(20)), Some(200))
         // A browser's first check comes before its candidate has trickled here: waiting for a better pair than that
         // costs an offerer more than a second.
         .with_prflx_acceptance_min_wait(Some(Duration::ZERO))
