@@ -175,6 +175,8 @@ impl Call<'_> {
         let (mut microphone, mut camera) = (Some(microphone), Some(camera));
         let mut sound_taken = false;
         let mut present: Vec<PeerId> = Vec::new();
+        // A connection's figures go with it.
+        let mut every_second = tokio::time::interval(Duration::from_secs(1));
         loop {
             tokio::select! {
                 biased;
@@ -207,6 +209,7 @@ impl Call<'_> {
                     Some(_) => {}
                     None => return Ok(()),
                 },
+                _ = every_second.tick() => self.tally.sample(&self.transport).await,
                 // Tones and test cards have no end.
                 Some(played) = sending.join_next() => {
                     played??;

@@ -90,12 +90,17 @@ impl Tally {
         self.with(peer, |seen| seen.messages_received += 1);
     }
 
-    /// Everything as one object. Times are in milliseconds, rates in kbit/s, loss is a fraction.
-    pub(super) async fn figures(&self, transport: &WebRtcTransport) -> Value {
+    /// Keeps the figures of the connections that stand now.
+    pub(super) async fn sample(&self, transport: &WebRtcTransport) {
         for info in transport.list_peers().await.unwrap_or_default() {
             let peer = info.peer_id.clone();
             self.with(&peer, |seen| seen.info = Some(info));
         }
+    }
+
+    /// Everything as one object. Times are in milliseconds, rates in kbit/s, loss is a fraction.
+    pub(super) async fn figures(&self, transport: &WebRtcTransport) -> Value {
+        self.sample(transport).await;
         let (audio_sent, video_sent) = (self.audio_sent.load(Relaxed), self.video_sent.load(Relaxed));
         let peers = self.lock();
         let first = peers.values().map(|seen| seen.connected_after).min();
