@@ -29,7 +29,7 @@ const TOLERANCE: f64 = 80.0;
 impl Colour {
     pub(crate) fn of([red, green, blue]: [u8; 3]) -> Self {
         let distance = |other: [u8; 3]| {
-            let squares = [red, green, blue].iter().zip(other).map(|(a, b)| (f64::from(*a) - f64::from(b)).powi(2));
+            let squares = [red, green, blue].into_iter().zip(other).map(|(a, b)| (f64::from(a) - f64::from(b)).powi(2));
             squares.sum::<f64>().sqrt()
         };
         let known = [(Red, [224, 32, 32]), (Green, [32, 192, 64]), (Blue, [32, 64, 224]), (Yellow, [224, 208, 32])];
