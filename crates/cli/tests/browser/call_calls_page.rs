@@ -61,7 +61,7 @@ fn check(kind: Kind, codec: &str) {
     let (quarters, pictures) = picture::recorded(&video);
     let (hz, amplitude, seconds) = sound::recorded(&audio);
     println!(
-        "{kind:?} {codec}: connected after {connected:.2?} of the page's time, the page decodes {rate:.1} frames/s and hears {tone:?}; \
+        "{kind:?} {codec}: connected after {connected:.2?} of the page's time, the page decodes {rate:.1} frames/s and hears {tone}; \
          recorded {pictures} pictures and {seconds:.1} s of {hz:.1} Hz with amplitude {amplitude:.2}; {figures}"
     );
     assert!(rate >= 15.0, "{rate} frames/s");

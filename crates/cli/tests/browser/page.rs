@@ -1,7 +1,7 @@
 //! The page in a browser, as a test sees it.
 
 use std::{
-    thread,
+    fmt, thread,
     time::{Duration, Instant},
 };
 
@@ -24,6 +24,12 @@ pub(crate) struct Page {
 pub(crate) struct Tone {
     pub(crate) hz: f64,
     pub(crate) amplitude: f64,
+}
+
+impl fmt::Display for Tone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.1} Hz with amplitude {:.2}", self.hz, self.amplitude)
+    }
 }
 
 /// What a watch saw.
@@ -102,39 +108,39 @@ impl Page {
 
     /// Waits until a tone of `hz` comes from a peer, and answers it.
     pub(crate) fn hears(&self, peer: &str, hz: f64, within: Duration) -> Tone {
-        let js = format!(
-            "let heard = null;
-             const near = () => ((heard = probe.tone({peer:?})), Math.abs(heard.hz - {hz}) <= 5 && heard.amplitude > 0.02);
-             await probe.until(near, {}).catch(() => {{}});
-             return [near(), heard];",
-            within.as_millis()
-        );
-        let answer = self.run(&js, within + PATIENCE);
-        let tone = Tone { hz: number(&answer[1]["hz"]), amplitude: number(&answer[1]["amplitude"]) };
-        assert!(answer[0] == true, "{} hears {tone:?} from {peer} instead of {hz} Hz", self.name);
+        let heard = self.run(&format!("return probe.hear({peer:?}, {hz}, {})", within.as_millis()), within + PATIENCE);
+        let tone = Tone { hz: number(&heard["hz"]), amplitude: number(&heard["amplitude"]) };
+        assert!((tone.hz - hz).abs() <= 5.0, "{} hears {tone} from {peer} instead of {hz} Hz", self.name);
         tone
     }
 
     /// Sends a text and waits until it comes back; answers how long that took.
     pub(crate) fn echoes_text(&self, text: &str, within: Duration) -> Duration {
-        self.eval(&format!("remotemedia.send({BOT:?}, {text:?})"));
-        self.wait_until(
-            &format!("remotemedia.messages().some((m) => m.from === {BOT:?} && m.text === {text:?})"),
-            within,
-        )
+        self.echoes(&format!("const sent = {text:?}; const same = (m) => m.text === sent;"), within)
     }
 
     /// Sends random bytes and waits until the same come back; answers how long that took.
     pub(crate) fn echoes_binary(&self, bytes: usize, within: Duration) -> Duration {
-        let js = format!(
+        let prepare = format!(
             "const sent = crypto.getRandomValues(new Uint8Array({bytes}));
-             remotemedia.send({BOT:?}, sent);
              const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', sent));
-             return [...digest].map((byte) => byte.toString(16).padStart(2, '0')).join('');"
+             const hash = [...digest].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+             const same = (m) => m.bytes === sent.length && m.hash === hash;"
         );
-        let hash = self.eval(&js);
-        let returned = format!("m.from === {BOT:?} && m.bytes === {bytes} && m.hash === {hash}");
-        self.wait_until(&format!("remotemedia.messages().some((m) => {returned})"), within)
+        self.echoes(&prepare, within)
+    }
+
+    /// `prepare` makes `sent` and a function `same` that knows it among the messages.
+    fn echoes(&self, prepare: &str, within: Duration) -> Duration {
+        let js = format!(
+            "{prepare}
+             const begin = performance.now();
+             remotemedia.send({BOT:?}, sent);
+             await probe.until(() => remotemedia.messages().some((m) => m.from === {BOT:?} && same(m)), {});
+             return performance.now() - begin;",
+            within.as_millis()
+        );
+        Duration::from_secs_f64(number(&self.run(&js, within + PATIENCE)) / 1000.0)
     }
 
     /// Begins to watch a peer's pictures: how they are decoded, looking every 50 ms.

@@ -50,7 +50,7 @@ fn check(kind: Kind, codec: &str) {
     let binary = page.echoes_binary(60_000, Duration::from_secs(5));
     println!(
         "{kind:?} {codec}: connected after {connected:.2?} ({} ms as the page counts), first picture {seen:.2?} later, {rate:.1} \
-         frames/s of {}x{}, {tone:?}, text back after {text:.0?}, 60 kB after {binary:.0?}, round trip {} ms",
+         frames/s of {}x{}, {tone}, text back after {text:.0?}, 60 kB after {binary:.0?}, round trip {} ms",
         stats["connect_ms"], stats["in"]["video"]["width"], stats["in"]["video"]["height"], stats["rtt_ms"],
     );
     for direction in ["in", "out"] {
@@ -58,6 +58,6 @@ fn check(kind: Kind, codec: &str) {
     }
     assert!(rate >= 15.0, "{rate} frames/s");
     // Sent with an amplitude of 0.25; the pipeline doubles it.
-    assert!((0.4..0.6).contains(&tone.amplitude), "{tone:?}");
+    assert!((0.4..0.6).contains(&tone.amplitude), "{tone}");
     assert!(number(&stats["in"]["audio"]["packets"]) > 0.0);
 }

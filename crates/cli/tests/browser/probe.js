@@ -36,18 +36,21 @@
   const listeners = new Map();
 
   function listener(stream) {
-    if (listeners.has(stream)) return listeners.get(stream);
+    const known = listeners.get(stream);
+    if (known) return known;
     context ??= new AudioContext();
     context.resume();
     const analyser = new AnalyserNode(context, { fftSize: 32768, smoothingTimeConstant: 0 });
     context.createMediaStreamSource(stream).connect(analyser);
-    listeners.set(stream, analyser);
-    return analyser;
+    const made = { analyser, since: context.currentTime };
+    listeners.set(stream, made);
+    return made;
   }
 
-  /** The strongest frequency of what a peer sends, and its amplitude, over the last two thirds of a second. */
+  /** The strongest frequency of what a peer sends, and its amplitude, over the last two thirds of a second; 0 while listening is young. */
   function tone(peer) {
-    const analyser = listener(video(peer).srcObject);
+    const { analyser, since } = listener(video(peer).srcObject);
+    if (context.currentTime - since < (1.2 * analyser.fftSize) / context.sampleRate) return { hz: 0, amplitude: 0 };
     const samples = new Float32Array(analyser.fftSize);
     analyser.getFloatTimeDomainData(samples);
     const power = samples.reduce((sum, sample) => sum + sample * sample, 0) / samples.length;
@@ -60,6 +63,13 @@
     const shift = Number.isFinite(at) ? (before - after) / (2 * (before - 2 * at + after)) : 0;
     const hz = ((top + shift) * context.sampleRate) / analyser.fftSize;
     return { hz: Number.isFinite(at) ? hz : 0, amplitude: Math.sqrt(2 * power) };
+  }
+
+  /** Waits for a tone near `hz`, and answers what is heard once it has lasted; after so many ms, what is heard instead. */
+  async function hear(peer, hz, ms) {
+    await until(() => Math.abs(tone(peer).hz - hz) <= 5, ms).catch(() => {});
+    await pause(1_000);
+    return tone(peer);
   }
 
   const COUNTERS = {
@@ -126,5 +136,5 @@
     throw new Error(`after ${ms} ms: ${trouble}`);
   }
 
-  window.probe = { connections, quarters, tone, watch, watched, rate, until, pause };
+  window.probe = { connections, quarters, hear, watch, watched, rate, until, pause };
 })();

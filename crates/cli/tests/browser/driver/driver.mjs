@@ -41,10 +41,18 @@ const COMMANDS = {
 
   /** `{page, js}` → what the body `js` of an async function returns, as JSON. */
   async eval({ page, js }) {
-    const text = await lookUp(pages, page, 'page').page.evaluate(
-      `(async () => JSON.stringify((await (async () => {\n${js}\n})()) ?? null))()`,
+    const answered = await lookUp(pages, page, 'page').page.evaluate(
+      `(async () => {
+        try {
+          return JSON.stringify({ ok: (await (async () => {\n${js}\n})()) ?? null });
+        } catch (error) {
+          return JSON.stringify({ error: String(error) });
+        }
+      })()`,
     );
-    return JSON.parse(text);
+    const { ok, error } = JSON.parse(answered);
+    if (error !== undefined) throw new Error(error);
+    return ok;
   },
 
   /** `{page}` */
