@@ -26,6 +26,8 @@ const CHROMIUM_FLAGS = [
   '--disable-backgrounding-occluded-windows',
   '--disable-renderer-backgrounding',
   '--disable-features=CalculateNativeWinOcclusion,IntensiveWakeUpThrottling,Translate',
+  // Calls on a machine without a network.
+  '--allow-loopback-in-peer-connection',
   // Permission is given, so a browser without fake devices says that it found none.
   '--use-fake-ui-for-media-stream',
 ];
@@ -34,7 +36,10 @@ const FIREFOX_PREFS = {
   'media.navigator.permission.disabled': true,
   'media.autoplay.default': 0,
   'media.autoplay.blocking_policy': 0,
-  // Calls on a machine without a network: addresses as they are, the loopback one among them.
+  // Calls on a machine without a network: all addresses as they are, the loopback one among them. A page that uses neither
+  // camera nor microphone is told the address of the default route only, unless it may use them.
+  'permissions.default.camera': 1,
+  'permissions.default.microphone': 1,
   'media.peerconnection.ice.loopback': true,
   'media.peerconnection.ice.obfuscate_host_addresses': false,
   'network.manage-offline-status': false,
