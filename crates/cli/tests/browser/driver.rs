@@ -99,7 +99,10 @@ impl Driver {
         let (input, output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
         thread::spawn({
             let waiting = Arc::clone(&waiting);
-            move || deliver(output, &waiting)
+            move || {
+                deliver(output, &waiting);
+                child.wait().ok();
+            }
         });
         Self { input: Mutex::new(input), waiting, next: AtomicU64::new(1) }
     }

@@ -47,7 +47,10 @@
     return made;
   }
 
-  /** The strongest frequency of what a peer sends, and its amplitude, over the last two thirds of a second; 0 while listening is young. */
+  /**
+   * The strongest frequency of what a peer sends and its amplitude, over the last two thirds of a second; 0 until there
+   * was that much to listen to.
+   */
   function tone(peer) {
     const { analyser, since } = listener(video(peer).srcObject);
     if (context.currentTime - since < (1.2 * analyser.fftSize) / context.sampleRate) return { hz: 0, amplitude: 0 };
@@ -107,7 +110,7 @@
     run();
   }
 
-  /** `{pictures, longest, at, seconds, looks, failures}`: `longest` is the longest gap so far, `at` when it began, both in ms. */
+  /** What was seen so far: `longest` is the longest gap and `at` when it began, both in ms. */
   function watched(peer) {
     const { pictures, longest, at, since, looks, failures } = watches.get(peer);
     return { pictures, longest, at, seconds: (performance.now() - since) / 1000, looks, failures };

@@ -1,7 +1,8 @@
 // How each browser is found and started: a fresh profile that goes away with it, media without devices or questions, and
 // no throttling of what is not in front.
 import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import puppeteer from 'puppeteer-core';
@@ -59,13 +60,14 @@ const FIREFOX_PREFS = {
  * Starts a browser.
  *
  * @param {{browser: 'chromium'|'firefox', extra_args?: string[], fake_media?: boolean}} options
- * @returns {Promise<{browser: import('puppeteer-core').Browser, pid: number, kill: () => void, remove: () => void}>}
- *   `kill` sends SIGKILL to all its processes; `remove` takes its files away once they are dead.
+ * @returns {Promise<{browser: import('puppeteer-core').Browser, pid: number, kill: () => void,
+ *   remove: () => Promise<void>}>} `kill` sends SIGKILL to all its processes; `remove` takes its files away once they
+ *   are dead.
  */
 export async function launch({ browser: kind, extra_args = [], fake_media = true }) {
   const executablePath = find(kind);
   const folder = mkdtempSync(join(tmpdir(), `remotemedia-${kind}-`));
-  const remove = () => rmSync(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 });
+  const remove = () => rm(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 });
   const env = {
     ...process.env,
     // What a browser keeps besides its profile goes there too, and this user's own is not read.
@@ -103,7 +105,7 @@ export async function launch({ browser: kind, extra_args = [], fake_media = true
     return { browser, pid, kill: () => [pid, sound?.pid].forEach(killGroup), remove };
   } catch (error) {
     killGroup(sound?.pid);
-    remove();
+    await remove();
     throw error;
   }
 }

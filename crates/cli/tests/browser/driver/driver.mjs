@@ -108,7 +108,10 @@ function listen(page, lines) {
   page.on('dialog', (dialog) => dialog.accept().catch(() => {}));
 }
 
-/** Kills a browser, waits for its end and takes its files away. */
+/** Files that are being taken away. */
+const removing = new Set();
+
+/** Kills a browser and waits for its end; its files are taken away after that. */
 async function kill(handle) {
   const { browser, kill: killAll, remove } = lookUp(browsers, handle, 'browser');
   browsers.delete(handle);
@@ -119,8 +122,9 @@ async function kill(handle) {
     : new Promise((resolve) => child.once('exit', resolve));
   killAll();
   await ended;
-  await browser.disconnect().catch(() => {});
-  remove();
+  const removed = browser.disconnect().catch(() => {}).then(remove);
+  removing.add(removed);
+  removed.finally(() => removing.delete(removed)).catch(() => {});
 }
 
 /** Browsers that are being launched. */
@@ -133,6 +137,7 @@ async function end(code) {
   ending = true;
   await Promise.allSettled(launching);
   await Promise.allSettled([...browsers.keys()].map(kill));
+  await Promise.allSettled(removing);
   process.exit(code);
 }
 
