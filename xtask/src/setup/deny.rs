@@ -5,6 +5,7 @@ use std::{
 
 use anyhow::{Context, Result};
 
+use super::cache;
 use crate::shell;
 
 /// The version of cargo-deny that the workspace's `deny.toml` is written for.
@@ -23,7 +24,7 @@ pub(crate) fn install() -> Result<()> {
     if find()?.is_some() {
         return Ok(());
     }
-    let root = cache()?;
+    let root = folder()?;
     eprintln!("setup: cargo-deny {VERSION} is missing: it is compiled into {}", root.display());
     let mut install = shell::cargo(Path::new("."));
     install
@@ -39,7 +40,7 @@ pub(crate) fn install() -> Result<()> {
 
 /// The pinned version, from the path or from the cache.
 fn find() -> Result<Option<PathBuf>> {
-    let candidates = shell::which("cargo-deny").into_iter().chain([cache()?.join("bin/cargo-deny")]);
+    let candidates = shell::which("cargo-deny").into_iter().chain([folder()?.join("bin/cargo-deny")]);
     let is_pinned = |program: &PathBuf| {
         let version = shell::output(Command::new(program).arg("--version"));
         version.is_ok_and(|version| version.split_whitespace().nth(1) == Some(VERSION))
@@ -47,11 +48,6 @@ fn find() -> Result<Option<PathBuf>> {
     Ok(candidates.into_iter().find(is_pinned))
 }
 
-/// A folder that outlives clones and `cargo clean`, one per version.
-fn cache() -> Result<PathBuf> {
-    let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let base = absolute("XDG_CACHE_HOME")
-        .or_else(|| absolute("HOME").map(|home| home.join(".cache")))
-        .context("neither XDG_CACHE_HOME nor HOME names a folder for cargo-deny")?;
-    Ok(base.join("remotemedia-xtask").join(format!("cargo-deny-{VERSION}")))
+fn folder() -> Result<PathBuf> {
+    cache::folder(&format!("cargo-deny-{VERSION}"))
 }

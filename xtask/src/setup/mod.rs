@@ -1,5 +1,7 @@
 //! Installs what a machine lacks. Asks before it acts: what is there is left alone.
 
+mod aiortc;
+mod cache;
 mod deny;
 mod driver;
 mod platform;
@@ -37,6 +39,7 @@ pub(crate) fn run(purpose: Purpose) -> Result<()> {
     }
     if purpose >= Purpose::Test {
         driver::install()?;
+        aiortc::install()?;
     }
     if purpose >= Purpose::Ci {
         deny::install()?;

@@ -31,6 +31,8 @@ enum Probe {
     Library(&'static str),
     /// Node.js of this major version or a later one, and npm.
     Node(u32),
+    /// Python of this minor version of 3 or a later one, with what makes virtual environments.
+    Python(u32),
 }
 
 impl Tool {
@@ -49,6 +51,10 @@ impl Tool {
                 let version = shell::output(Command::new("node").arg("--version")).ok();
                 shell::which("npm").is_some()
                     && version.and_then(|text| major(&text)).is_some_and(|major| major >= least)
+            }
+            Probe::Python(least) => {
+                let check = format!("import ensurepip, sys, venv; sys.exit(sys.version_info < (3, {least}))");
+                shell::output(Command::new("python3").args(["-c", &check])).is_ok()
             }
         }
     }
@@ -156,6 +162,13 @@ pub(crate) const TOOLS: &[Tool] = &[
         packages: packages("nodejs npm", "nodejs npm", "nodejs npm", "nodejs npm", "node"),
     },
     Tool {
+        name: "Python 3.11 with venv",
+        purpose: Purpose::Test,
+        reason: "aiortc, which calls are tested against, runs on it",
+        probe: Probe::Python(11),
+        packages: packages("python3-venv", "python3-venv", "python3", "python", "python"),
+    },
+    Tool {
         name: "PulseAudio",
         purpose: Purpose::Test,
         reason: "Firefox plays to it where there is no sound card, and makes no sound without",
@@ -181,6 +194,11 @@ mod tests {
     #[test]
     fn a_library_nobody_installed_is_absent() {
         assert!(!tool(Probe::Library("no-such-library-anywhere")).is_present());
+    }
+
+    #[test]
+    fn a_python_that_nobody_has_yet_is_absent() {
+        assert!(!tool(Probe::Python(10_000)).is_present());
     }
 
     #[test]

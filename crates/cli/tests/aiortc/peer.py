@@ -1,7 +1,7 @@
 """A participant made of aiortc and nothing of this project: it calls a peer, or waits for a call.
 
 It sends four coloured quarters, a tone of 440 Hz, a text and 60000 bytes, and prints JSON, one object a line: that it has
-joined, and at the end what it saw, heard and read. Its descriptions have all of its candidates in them.
+joined, that it is about to leave, and at the end what it saw, heard and read. Its descriptions have all of its candidates in them.
 """
 
 import argparse
@@ -50,12 +50,15 @@ class Signaling:
         self.reader = asyncio.create_task(self.read())
 
     async def read(self):
-        async for text in self.socket:
-            message = json.loads(text)
-            if "method" in message:
-                await self.pushed.put((message["method"], message["params"]))
-            elif message["id"] in self.waiting:
-                self.waiting.pop(message["id"]).set_result(message)
+        try:
+            async for text in self.socket:
+                message = json.loads(text)
+                if "method" in message:
+                    self.pushed.put_nowait((message["method"], message["params"]))
+                elif message["id"] in self.waiting:
+                    self.waiting.pop(message["id"]).set_result(message)
+        finally:
+            self.pushed.put_nowait(("closed", {}))
 
     async def request(self, method, **params):
         number = str(uuid.uuid4())
@@ -290,6 +293,8 @@ async def hold(options, signaling, call):
             await call.add_candidate(params)
         elif method == "peer.disconnected" and params["from"] == peer:
             return None, request_id
+        elif method == "closed":
+            raise ConnectionError("the signaling server is gone")
 
 
 async def run(options):
@@ -301,6 +306,7 @@ async def run(options):
         print(json.dumps({"event": "joined"}), flush=True)
         call = Call()
         peer, request_id = await hold(options, signaling, call)
+        print(json.dumps({"event": "leaving"}), flush=True)
         await call.pc.close()
         if peer is not None:
             await signaling.request(
