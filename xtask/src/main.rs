@@ -33,12 +33,12 @@ enum Task {
         #[arg(value_enum, default_value = "build")]
         purpose: setup::Purpose,
     },
-    /// Plays a whole call by itself and prints what it measured (with --headless; there is no page to look at).
+    /// Serves a page on which you see and hear yourself come back through a pipeline; ends with Ctrl-C.
     Demo {
-        /// Two native peers, no browser.
+        /// No page: two native peers play a whole call by themselves and print what they measured.
         #[arg(long)]
         headless: bool,
-        /// Passed on to the demo.
+        /// Passed on to `remotemedia serve`, or to the headless demo.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },

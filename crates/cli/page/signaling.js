@@ -1,5 +1,6 @@
 // JSON-RPC 2.0 over one WebSocket at a time: requests, notifications, and coming back after the socket was lost.
 
+import { leaveKey, takeKey } from "./handover.js";
 import { sleep } from "./dom.js";
 
 const REQUEST_TIMEOUT = 6_000;
@@ -46,6 +47,7 @@ export class Signaling extends EventTarget {
   constructor(options) {
     super();
     this.options = options;
+    this.#sessionKey = takeKey(options.room, options.peerId);
     this.state = "closed";
     this.onOnline = () => this.#wake?.();
     window.addEventListener("online", this.onOnline);
@@ -91,6 +93,7 @@ export class Signaling extends EventTarget {
     this.#ended = true;
     window.removeEventListener("online", this.onOnline);
     this.notify("peer.leave");
+    leaveKey(this.options.room, this.options.peerId, this.#sessionKey);
     this.#socket?.close(1000);
     this.#failAll("left");
     this.#setState("closed");

@@ -1,11 +1,13 @@
 //! The `remotemedia` program.
 #![forbid(unsafe_code)]
 
+mod call;
 mod output;
+mod serve;
 mod shutdown;
 mod signal;
 
-use std::process::ExitCode;
+use std::{io::IsTerminal, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
@@ -23,15 +25,26 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Run a whole service: signaling, a page for browsers, and a bot that sends media back through a pipeline.
+    Serve(serve::Args),
+    /// Take part in a call, with files for camera and microphone or without.
+    Call(call::Args),
     /// Run a signaling server.
     Signal(signal::Args),
 }
 
+/// Warnings, and what this program has to say. The WebRTC stack warns of the ordinary: of checks before there are candidates,
+/// of a server name that WebRTC does not use.
+const LOGGED: &str = "warn,remotemedia=info,rtc_ice=error,rtc_dtls=error,rtc=error,webrtc=error";
+
 #[tokio::main]
 async fn main() -> ExitCode {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,remotemedia=info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LOGGED));
+    let colours = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours).init();
     let result = match Cli::parse().command {
+        Command::Serve(args) => serve::run(args).await,
+        Command::Call(args) => call::run(args).await,
         Command::Signal(args) => signal::run(args).await,
     };
     match result {

@@ -28,6 +28,7 @@ mod wire;
 pub use config::{BitrateBounds, DataChannelMode, IceServer, MeshConfig};
 pub use error::MeshError;
 pub use events::{Feedback, MeshEvent, MeshEvents};
+pub use inbox::{MessageClaim, PeerMessages};
 pub use incoming::{IncomingTrack, TrackItem};
 pub use mesh::Mesh;
 pub use message::{MAX_MESSAGE_SIZE, Message};

@@ -46,12 +46,7 @@ pub(crate) enum Destination {
 impl Graph {
     /// Joins `manifest` with the types of `registry`.
     pub(crate) fn compile(manifest: &Manifest, registry: &NodeRegistry) -> Result<Self, ManifestError> {
-        let mut nodes = Vec::with_capacity(manifest.nodes.len());
-        for spec in &manifest.nodes {
-            let node_type = registry.resolve(manifest, spec)?;
-            let (params, instance) = build_node(manifest, spec, &node_type)?;
-            nodes.push(GraphNode { spec: spec.clone(), node_type, params, instance, targets: Vec::new(), fed_by: 0 });
-        }
+        let nodes = build_nodes(manifest, registry)?;
         let edges = with_implied_ends(manifest, &nodes);
         check_connections(manifest, &nodes, &edges)?;
         let order = topological_order(nodes.len(), &edges);
@@ -87,6 +82,25 @@ impl Graph {
         }
         Self { nodes, inputs }
     }
+}
+
+/// The edges of `manifest` as pairs of ids, those that it leaves unsaid included.
+pub(crate) fn connections(
+    manifest: &Manifest,
+    registry: &NodeRegistry,
+) -> Result<Vec<(String, String)>, ManifestError> {
+    let nodes = build_nodes(manifest, registry)?;
+    let id = |end| manifest.id_of(end).to_owned();
+    Ok(with_implied_ends(manifest, &nodes).iter().map(|edge| (id(edge.from), id(edge.to))).collect())
+}
+
+fn build_nodes(manifest: &Manifest, registry: &NodeRegistry) -> Result<Vec<GraphNode>, ManifestError> {
+    let build = |spec: &NodeSpec| {
+        let node_type = registry.resolve(manifest, spec)?;
+        let (params, instance) = build_node(manifest, spec, &node_type)?;
+        Ok(GraphNode { spec: spec.clone(), node_type, params, instance, targets: Vec::new(), fed_by: 0 })
+    };
+    manifest.nodes.iter().map(build).collect()
 }
 
 /// Builds the node of `spec`, or says which of its params is wrong, and where.

@@ -1,5 +1,8 @@
+use std::sync::Arc;
+
 use remotemedia_media::PeerId;
 use remotemedia_mesh::{ConnectionReport, DisconnectReason, MeshEvent};
+use remotemedia_runtime_core::RuntimeError;
 use tokio::sync::broadcast;
 
 /// Something that happened to a transport.
@@ -49,6 +52,16 @@ pub enum TransportEvent {
     SignalingState {
         /// Whether it is there now.
         connected: bool,
+    },
+    /// An attached pipeline failed on what a peer sent.
+    PipelineFailed {
+        /// Whose media it was.
+        peer: PeerId,
+        /// What happened. It names the node.
+        error: Arc<RuntimeError>,
+        /// Whether that peer's pipeline has ended, so that the route's
+        /// [`FailurePolicy`](crate::route::FailurePolicy) applies; otherwise it goes on.
+        ended: bool,
     },
     /// This stream fell behind; that many events are missing before the next one.
     Lagged {

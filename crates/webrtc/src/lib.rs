@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 pub mod data_channel;
+pub mod route;
 pub mod transport;
 
 mod codec_config;
@@ -24,6 +25,7 @@ pub use crate::{
     error::{Result, WebRtcError},
     events::{TransportEvent, TransportEvents},
     message::DataChannelMessage,
+    route::{Attachment, FailurePolicy, Route, RouteMetrics},
     transport::{
         BroadcastFailure, BroadcastStats, Environment, PeerInfo, PeerMetrics, SharedSignaler, WebRtcTransport,
     },

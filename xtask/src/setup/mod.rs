@@ -1,6 +1,7 @@
 //! Installs what a machine lacks. Asks before it acts: what is there is left alone.
 
 mod deny;
+mod driver;
 mod platform;
 mod tools;
 
@@ -33,6 +34,9 @@ pub(crate) fn run(purpose: Purpose) -> Result<()> {
     let missing: Vec<&Tool> = TOOLS.iter().filter(|tool| tool.purpose <= purpose && !tool.is_present()).collect();
     if !missing.is_empty() {
         install(&missing)?;
+    }
+    if purpose >= Purpose::Test {
+        driver::install()?;
     }
     if purpose >= Purpose::Ci {
         deny::install()?;

@@ -29,6 +29,8 @@ enum Probe {
     Programs(&'static [&'static [&'static str]]),
     /// A library that pkg-config knows.
     Library(&'static str),
+    /// Node.js of this major version or a later one, and npm.
+    Node(u32),
 }
 
 impl Tool {
@@ -43,8 +45,18 @@ impl Tool {
                 .stderr(Stdio::null())
                 .status()
                 .is_ok_and(|status| status.success()),
+            Probe::Node(least) => {
+                let version = shell::output(Command::new("node").arg("--version")).ok();
+                shell::which("npm").is_some()
+                    && version.and_then(|text| major(&text)).is_some_and(|major| major >= least)
+            }
         }
     }
+}
+
+/// The first number of a version such as `v20.1.0`.
+fn major(version: &str) -> Option<u32> {
+    version.trim().trim_start_matches('v').split('.').next()?.parse().ok()
 }
 
 const fn packages(
@@ -137,11 +149,18 @@ pub(crate) const TOOLS: &[Tool] = &[
         packages: packages("iproute2 nftables", "iproute2 nftables", "iproute nftables", "iproute2 nftables", ""),
     },
     Tool {
-        name: "Node.js",
+        name: "Node.js 18 with npm",
         purpose: Purpose::Test,
         reason: "drives the browsers",
-        probe: Probe::Programs(&[&["node"]]),
-        packages: packages("nodejs", "nodejs", "nodejs", "nodejs", "node"),
+        probe: Probe::Node(18),
+        packages: packages("nodejs npm", "nodejs npm", "nodejs npm", "nodejs npm", "node"),
+    },
+    Tool {
+        name: "PulseAudio",
+        purpose: Purpose::Test,
+        reason: "Firefox plays to it where there is no sound card, and makes no sound without",
+        probe: Probe::Programs(&[&["pulseaudio"]]),
+        packages: packages("pulseaudio", "pulseaudio", "pulseaudio", "pulseaudio", "pulseaudio"),
     },
 ];
 
@@ -162,6 +181,13 @@ mod tests {
     #[test]
     fn a_library_nobody_installed_is_absent() {
         assert!(!tool(Probe::Library("no-such-library-anywhere")).is_present());
+    }
+
+    #[test]
+    fn versions_are_told_by_their_first_number() {
+        assert_eq!(major("v20.1.0\n"), Some(20));
+        assert_eq!(major("18.0"), Some(18));
+        assert_eq!(major("nightly"), None);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use super::{
     timers::RESTART_PATIENCE,
 };
 use crate::{
-    ConnectionReport, ConnectionStage, Feedback, IceCandidate, SignalingMessage,
+    ConnectionReport, ConnectionStage, Feedback, IceCandidate, MeshConfig, SignalingMessage,
     connection::sdp::Description,
     wire::{WireConfig, WireShared},
 };
@@ -122,17 +122,16 @@ impl Actor {
         let Some(link) = &mut self.link else { return Ok(()) };
         let offered = Description::parse(&sdp);
         let made = async {
+            // The transceiver that the stack makes for a section that only receives could never receive, not even when the
+            // peer begins to send later. One that is there already is used instead.
+            for kind in [MediaKind::Audio, MediaKind::Video] {
+                if offered.media(kind).is_some_and(|section| !section.sends) {
+                    add_own_track(link, &config, &offered, kind).await?;
+                }
+            }
             link.pc.set_remote_description(RTCSessionDescription::offer(sdp)?).await?;
             for kind in [MediaKind::Audio, MediaKind::Video] {
-                let codec = offered.media(kind).filter(|s| s.receives).and_then(|section| {
-                    let known = configured(&config, kind);
-                    section.codecs.iter().map(|(codec, _)| *codec).find(|codec| known.contains(codec))
-                });
-                if let Some(codec) = codec
-                    && link.out_track(kind).is_none()
-                {
-                    link.add_track(kind, codec).await?;
-                }
+                add_own_track(link, &config, &offered, kind).await?;
             }
             let answer = link.pc.create_answer(None).await?;
             let text = answer.sdp.clone();
@@ -358,6 +357,23 @@ impl Actor {
         tracing::debug!(peer = %self.peer.id, error = words, "negotiation failed");
         self.report.note_error(words);
         if self.link.as_ref().is_some_and(|link| link.connected) { Ok(()) } else { Err(End::Failed) }
+    }
+}
+
+/// Adds our track to a section that the peer offers to receive, unless there is one.
+async fn add_own_track(
+    link: &mut Link,
+    config: &MeshConfig,
+    offered: &Description,
+    kind: MediaKind,
+) -> Result<(), Error> {
+    let codec = offered.media(kind).filter(|section| section.receives).and_then(|section| {
+        let known = configured(config, kind);
+        section.codecs.iter().map(|(codec, _)| *codec).find(|codec| known.contains(codec))
+    });
+    match codec {
+        Some(codec) if link.out_track(kind).is_none() => link.add_track(kind, codec).await,
+        _ => Ok(()),
     }
 }
 

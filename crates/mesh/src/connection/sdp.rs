@@ -70,7 +70,10 @@ impl Description {
                     None => (sends, receives) = (s, r),
                 }
             } else if let Some(section) = this.sections.last_mut() {
-                if let Some(value) = line.strip_prefix("a=mid:") {
+                if line == "a=bundle-only" {
+                    // Port 0, but not turned down: it shares the port of the first section (RFC 8843, section 6).
+                    section.accepted = true;
+                } else if let Some(value) = line.strip_prefix("a=mid:") {
                     section.mid = Some(value.to_owned());
                 } else if let Some(value) = line.strip_prefix("a=max-message-size:") {
                     section.max_message_size = value.trim().parse().ok();
@@ -209,6 +212,16 @@ mod tests {
     fn a_rejected_section_does_not_count() {
         let d = Description::parse(&OFFER.replace("m=video 9", "m=video 0"));
         assert!(d.media(MediaKind::Video).is_none());
+    }
+
+    #[test]
+    fn a_section_without_a_port_of_its_own_is_not_rejected() {
+        // Firefox offers every section but the first like this, and Chromium those that are added later.
+        let bundled = OFFER.replace("m=video 9", "m=video 0").replace("a=mid:1\r\n", "a=bundle-only\r\na=mid:1\r\n");
+        let d = Description::parse(&bundled);
+        assert_eq!(d.media(MediaKind::Video).unwrap().codecs.len(), 3);
+        let only = "v=0\r\nm=application 0 UDP/DTLS/SCTP webrtc-datachannel\r\na=bundle-only\r\na=mid:2\r\n";
+        assert!(Description::parse(only).data().is_some());
     }
 
     #[test]

@@ -14,7 +14,10 @@ use rtc::{
     media_stream::MediaStreamTrack,
     rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndication,
     rtp,
-    rtp_transceiver::rtp_sender::{RTCRtpCodec, RTCRtpCodingParameters, RTCRtpEncodingParameters, RtpCodecKind},
+    rtp_transceiver::{
+        RTCRtpTransceiverDirection, RTCRtpTransceiverInit,
+        rtp_sender::{RTCRtpCodec, RTCRtpCodingParameters, RTCRtpEncodingParameters, RtpCodecKind},
+    },
 };
 use tokio::sync::mpsc;
 use webrtc::{
@@ -286,6 +289,36 @@ async fn a_foreign_caller_gets_media_messages_and_keyframe_requests() {
     bob.pc.close().await.unwrap();
     event(&mut events, |e| matches!(e, MeshEvent::PeerDisconnected { .. })).await;
     soon("the track ends", async { while track.recv().await.is_some() {} }).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_foreigner_that_only_watches_at_first_can_show_something_later() {
+    let hub = Hub::default();
+    let alice = mesh(&hub, "alice").await;
+    let mut bob = Foreigner::new(&hub).await;
+    let only_watches = RTCRtpTransceiverInit { direction: RTCRtpTransceiverDirection::Recvonly, ..Default::default() };
+    bob.pc.add_transceiver_from_kind(RtpCodecKind::Video, Some(only_watches)).await.unwrap();
+    bob.pc.create_data_channel("chat", None).await.unwrap();
+    bob.offer().await;
+    bob.run("connected", |_| !alice.peers().is_empty()).await;
+    let ready = soon("feedback", alice.next_feedback()).await.unwrap();
+    assert_eq!(ready, Feedback::MediaReady { peer: id("bob"), audio: vec![], video: vec![Codec::Vp8] });
+    bob.pc.add_track(bob.video.clone()).await.unwrap();
+    bob.offer().await;
+    let described = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let look = {
+        let (pc, described) = (bob.pc.clone(), described.clone());
+        tokio::spawn(async move {
+            let shows = |sdp: &str| sdp.split("m=video").nth(1).is_some_and(|video| video.contains("a=sendrecv"));
+            while !pc.remote_description().await.is_some_and(|answer| shows(&answer.sdp)) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            described.store(true, std::sync::atomic::Ordering::Relaxed);
+        })
+    };
+    bob.run("the answer", |_| described.load(std::sync::atomic::Ordering::Relaxed)).await;
+    look.await.unwrap();
+    track_from(&bob, &alice).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -22,7 +22,7 @@ pub use session::{Session, SessionReceiver, SessionSender};
 
 use crate::{
     error::RuntimeError,
-    graph::Graph,
+    graph::{self, Graph},
     manifest::{Manifest, ManifestError},
     node::NodeRegistry,
     transport::{PipelineTransport, StreamSession, TransportData},
@@ -69,6 +69,17 @@ impl PipelineRunner {
     /// [`ManifestError`] with the place of the mistake.
     pub fn check(&self, manifest: &Manifest) -> Result<(), ManifestError> {
         Graph::compile(manifest, &self.registry).map(drop)
+    }
+
+    /// The edges of `manifest` as pairs of ids, to draw the graph: those of [`Manifest::edges`] and those to and from the ends
+    /// that it leaves unsaid.
+    ///
+    /// # Errors
+    ///
+    /// As [`PipelineRunner::check`].
+    pub fn connections(&self, manifest: &Manifest) -> Result<Vec<(String, String)>, ManifestError> {
+        self.check(manifest)?;
+        graph::connections(manifest, &self.registry)
     }
 
     /// Starts the pipeline for a stream of inputs. Nothing is shared with any other session.

@@ -3,7 +3,7 @@
 use std::{
     collections::VecDeque,
     sync::{
-        Arc,
+        Arc, Weak,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
@@ -21,13 +21,13 @@ const VIDEO_DEPTH: usize = 8;
 /// One peer's decoded audio and video.
 #[derive(Debug)]
 pub(crate) struct Inbox {
-    pub(crate) audio: FrameQueue<AudioFrame>,
-    pub(crate) video: FrameQueue<VideoFrame>,
+    pub(crate) audio: Feed<AudioFrame>,
+    pub(crate) video: Feed<VideoFrame>,
 }
 
 impl Inbox {
     pub(crate) fn new() -> Self {
-        Self { audio: FrameQueue::new(AUDIO_DEPTH), video: FrameQueue::new(VIDEO_DEPTH) }
+        Self { audio: Feed::new(AUDIO_DEPTH), video: Feed::new(VIDEO_DEPTH) }
     }
 
     /// The peer is gone: what waits can still be taken, then readers see the end.
@@ -42,6 +42,89 @@ impl Inbox {
     }
 }
 
+/// Frames for those who pull them, who share them, and for any number of taps, each of which gets all.
+#[derive(Debug)]
+pub(crate) struct Feed<T> {
+    pulled: FrameQueue<T>,
+    taps: Mutex<Taps<T>>,
+    /// Told when the first reader comes: whoever fills the feed may begin to.
+    wanted: Notify,
+    depth: usize,
+}
+
+#[derive(Debug)]
+struct Taps<T> {
+    queues: Vec<Weak<FrameQueue<T>>>,
+    closed: bool,
+}
+
+impl<T> Feed<T> {
+    fn new(depth: usize) -> Self {
+        let taps = Mutex::new(Taps { queues: Vec::new(), closed: false });
+        Self { pulled: FrameQueue::new(depth), taps, wanted: Notify::new(), depth }
+    }
+
+    /// Gives a frame to everybody who reads.
+    pub(crate) fn push(&self, frame: Arc<T>) {
+        let mut taps = self.taps.lock();
+        taps.queues.retain(|tap| match tap.upgrade() {
+            Some(tap) => {
+                tap.push(Arc::clone(&frame));
+                true
+            }
+            None => false,
+        });
+        drop(taps);
+        self.pulled.push(frame);
+    }
+
+    /// As [`FrameQueue::pull`].
+    pub(crate) async fn pull(&self) -> Option<Arc<T>> {
+        if self.pulled.begin() {
+            self.wanted.notify_one();
+        }
+        self.pulled.pull().await
+    }
+
+    /// A queue of its own, as deep as that of those who pull, for whatever comes from now on. It ends when it is dropped.
+    pub(crate) fn tap(&self) -> Arc<FrameQueue<T>> {
+        let tap = Arc::new(FrameQueue::new(self.depth));
+        tap.begin();
+        let mut taps = self.taps.lock();
+        if taps.closed {
+            tap.close();
+        }
+        taps.queues.push(Arc::downgrade(&tap));
+        self.wanted.notify_one();
+        tap
+    }
+
+    /// Returns once somebody reads.
+    pub(crate) async fn wait_for_reader(&self) {
+        while !self.pulled.is_pulled() && self.taps.lock().queues.is_empty() {
+            self.wanted.notified().await;
+        }
+    }
+
+    /// Frames dropped so far since nobody pulled them in time.
+    pub(crate) fn dropped(&self) -> u64 {
+        self.pulled.dropped()
+    }
+
+    fn is_over(&self) -> bool {
+        self.pulled.is_over()
+    }
+
+    fn close(&self) {
+        self.pulled.close();
+        let mut taps = self.taps.lock();
+        taps.closed = true;
+        for tap in taps.queues.iter().filter_map(Weak::upgrade) {
+            tap.close();
+        }
+    }
+}
+
 /// A bounded queue that drops its oldest frame when it is full, and counts it. Until the first pull it keeps nothing,
 /// so that a late reader begins with what is new.
 #[derive(Debug)]
@@ -49,8 +132,6 @@ pub(crate) struct FrameQueue<T> {
     frames: Mutex<VecDeque<Arc<T>>>,
     arrived: Notify,
     pulled: AtomicBool,
-    /// Told when the first reader comes: whoever fills the queue may begin to.
-    wanted: Notify,
     closed: AtomicBool,
     /// Whether a reader was told of the end.
     ended: AtomicBool,
@@ -64,7 +145,6 @@ impl<T> FrameQueue<T> {
             frames: Mutex::new(VecDeque::new()),
             arrived: Notify::new(),
             pulled: AtomicBool::new(false),
-            wanted: Notify::new(),
             closed: AtomicBool::new(false),
             ended: AtomicBool::new(false),
             dropped: AtomicU64::new(0),
@@ -91,9 +171,7 @@ impl<T> FrameQueue<T> {
     /// The next frame; `None` once the peer has left and everything is taken. Cancel-safe. Several readers share the
     /// frames.
     pub(crate) async fn pull(&self) -> Option<Arc<T>> {
-        if !self.pulled.swap(true, Ordering::AcqRel) {
-            self.wanted.notify_one();
-        }
+        self.begin();
         loop {
             let (frame, more) = {
                 let mut frames = self.frames.lock();
@@ -115,15 +193,13 @@ impl<T> FrameQueue<T> {
     }
 
     /// Whether anybody ever pulled.
-    pub(crate) fn is_pulled(&self) -> bool {
+    fn is_pulled(&self) -> bool {
         self.pulled.load(Ordering::Acquire)
     }
 
-    /// Returns once somebody has pulled.
-    pub(crate) async fn wait_for_reader(&self) {
-        while !self.is_pulled() {
-            self.wanted.notified().await;
-        }
+    /// Keeps frames from now on; whether it did not before.
+    fn begin(&self) -> bool {
+        !self.pulled.swap(true, Ordering::AcqRel)
     }
 
     /// Frames dropped so far since nobody took them in time.
@@ -159,6 +235,23 @@ mod tests {
         assert_eq!(queue.pull().await, None);
         assert_eq!(queue.pull().await, None);
         assert_eq!(queue.dropped(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_tap_gets_every_frame_that_those_who_pull_share() {
+        let feed = Feed::new(4);
+        let taps = [feed.tap(), feed.tap()];
+        assert!(tokio::time::timeout(std::time::Duration::from_millis(1), feed.pull()).await.is_err());
+        feed.push(Arc::new(1));
+        feed.push(Arc::new(2));
+        feed.close();
+        for tap in &taps {
+            assert_eq!(tap.pull().await.as_deref(), Some(&1));
+            assert_eq!(tap.pull().await.as_deref(), Some(&2));
+            assert_eq!(tap.pull().await, None);
+        }
+        assert_eq!(feed.tap().pull().await, None, "a tap of a peer that left sees the end at once");
+        assert_eq!(feed.pull().await.as_deref(), Some(&1));
     }
 
     #[tokio::test]

@@ -26,7 +26,7 @@ use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::executor::Executor;
-pub(crate) use self::inbox::Inbox;
+pub(crate) use self::inbox::{FrameQueue, Inbox};
 pub(crate) use self::roster::Audience;
 pub(crate) use self::sending::Sending;
 use self::{audio_sink::AudioSink, clock::MediaClock, roster::Roster};

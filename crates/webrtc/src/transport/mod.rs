@@ -12,7 +12,7 @@ use std::{fmt, sync::Arc};
 use parking_lot::RwLock;
 use remotemedia_media::PeerId;
 use remotemedia_mesh::{Network, Signaler};
-use remotemedia_runtime_core::runner::PipelineRunner;
+use remotemedia_runtime_core::{node::NodeRegistry, runner::PipelineRunner};
 use tokio::sync::{Mutex as AsyncMutex, broadcast};
 
 pub use self::peers::{PeerInfo, PeerMetrics};
@@ -65,6 +65,8 @@ pub struct Environment {
     /// Runs codecs on the calling task instead of the pool of codec threads. For virtual time (tokio's paused clock),
     /// which stands still while a task works but not while it waits for a thread.
     pub inline_codecs: bool,
+    /// The node types that its pipelines are made of. Default: those of `remotemedia-runtime-core`.
+    pub nodes: Option<Arc<NodeRegistry>>,
 }
 
 /// A signaler that is shared with the transport.
@@ -106,6 +108,7 @@ impl WebRtcTransport {
     pub fn with_environment(config: WebRtcTransportConfig, environment: Environment) -> Result<Self> {
         let settings = Settings::parse(&config)?;
         let (events, _) = broadcast::channel(TransportEvents::DEPTH);
+        let nodes = environment.nodes.clone();
         Ok(Self {
             inner: Arc::new(Inner {
                 settings,
@@ -113,7 +116,7 @@ impl WebRtcTransport {
                 lifecycle: AsyncMutex::new(()),
                 running: RwLock::new(None),
                 events,
-                pipelines: PipelineRunner::new(),
+                pipelines: nodes.map_or_else(PipelineRunner::new, PipelineRunner::with_registry),
             }),
         })
     }

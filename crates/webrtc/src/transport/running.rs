@@ -28,6 +28,8 @@ pub(super) struct Running {
     pub(super) has_messages: bool,
     signaling: Option<Arc<JsonRpcSignaler>>,
     signaling_connected: Arc<AtomicBool>,
+    /// Ends everything that was attached.
+    pub(super) stop: CancellationToken,
     _tasks: DropGuard,
 }
 
@@ -70,7 +72,15 @@ impl Running {
         tokio::spawn(stop.clone().run_until_cancelled_owned(losses));
         mesh.start().await;
         let has_messages = settings.data_channel.is_some();
-        Ok(Self { mesh, engine, has_messages, signaling, signaling_connected, _tasks: stop.drop_guard() })
+        Ok(Self {
+            mesh,
+            engine,
+            has_messages,
+            signaling,
+            signaling_connected,
+            stop: stop.clone(),
+            _tasks: stop.drop_guard(),
+        })
     }
 
     pub(super) fn is_signaling_connected(&self) -> bool {
@@ -78,6 +88,7 @@ impl Running {
     }
 
     pub(super) async fn shutdown(&self) {
+        self.stop.cancel();
         self.mesh.shutdown().await;
         if let Some(signaling) = &self.signaling {
             signaling.close().await;

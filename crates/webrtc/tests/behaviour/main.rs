@@ -15,6 +15,7 @@ mod picture_size;
 mod playout;
 mod precedence;
 mod refusals;
+mod routes;
 mod server;
 #[path = "../support/mod.rs"]
 mod support;

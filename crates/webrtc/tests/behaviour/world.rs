@@ -54,11 +54,32 @@ impl World {
         transport
     }
 
+    /// As [`World::join_with`], in an environment that `adapt` changes.
+    pub(crate) async fn join_in(
+        &self,
+        name: &str,
+        change: impl FnOnce(&mut WebRtcTransportConfig),
+        adapt: impl FnOnce(&mut Environment),
+    ) -> WebRtcTransport {
+        let transport = self.transport_in(name, change, adapt).await;
+        transport.start().await.unwrap();
+        transport
+    }
+
     /// A transport that was not started.
     pub(crate) async fn transport(
         &self,
         name: &str,
         change: impl FnOnce(&mut WebRtcTransportConfig),
+    ) -> WebRtcTransport {
+        self.transport_in(name, change, |_| {}).await
+    }
+
+    async fn transport_in(
+        &self,
+        name: &str,
+        change: impl FnOnce(&mut WebRtcTransportConfig),
+        adapt: impl FnOnce(&mut Environment),
     ) -> WebRtcTransport {
         let host = self.network.add_host(self.link.clone(), LinkConfig::default());
         let address: IpAddr = host.address();
@@ -71,11 +92,13 @@ impl World {
             ..Default::default()
         };
         change(&mut config);
-        let environment = Environment {
+        let mut environment = Environment {
             signaler: Some(SharedSignaler(signaler)),
             network: Some(Arc::new(self.network.clone())),
             inline_codecs: true,
+            nodes: None,
         };
+        adapt(&mut environment);
         WebRtcTransport::with_environment(config, environment).unwrap()
     }
 }

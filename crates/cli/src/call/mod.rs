@@ -1,0 +1,285 @@
+//! `remotemedia call`.
+
+mod audio;
+mod card;
+mod report;
+mod video;
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use anyhow::{Result, bail};
+use clap::ValueEnum;
+use remotemedia_webrtc::{
+    DataChannelMessage, PeerId, TransportEvent, TransportEvents, VideoCodec, WebRtcTransport, WebRtcTransportConfig,
+};
+use serde_json::json;
+use tokio::{task::JoinSet, time::Instant};
+
+use self::{
+    audio::{Microphone, WavRecorder},
+    report::Tally,
+    video::{Camera, Y4mRecorder},
+};
+use crate::{
+    output::{say, with_hint},
+    shutdown,
+};
+
+/// Take part in a call, with files for camera and microphone or without.
+///
+/// Without files it sends a test card and a tone. It ends after --duration, when every file has been played, when the other
+/// side leaves, or with Ctrl-C, and then prints what it measured.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  \
+    remotemedia call --signaling ws://localhost:8080 --peer-id alice --to remotemedia --duration 10\n  \
+    remotemedia call --signaling ws://localhost:8080 --peer-id bob --record-audio heard.wav\n  \
+    remotemedia call --signaling ws://localhost:8080 --peer-id carol --to bob --audio voice.wav --video clip.y4m --json")]
+pub(crate) struct Args {
+    /// The signaling server.
+    #[arg(long, value_name = "URL", default_value = "ws://localhost:8080")]
+    signaling: String,
+    /// This participant's name.
+    #[arg(long, value_name = "ME")]
+    peer_id: String,
+    /// Whom to call. Without it, waits for a caller.
+    #[arg(long, value_name = "PEER")]
+    to: Option<String>,
+    /// The room to meet in.
+    #[arg(long, default_value = "default")]
+    room: String,
+    /// What to say: a WAV file.
+    #[arg(long, value_name = "IN.wav")]
+    audio: Option<PathBuf>,
+    /// What to show: a Y4M file with 8 bits a sample in 4:2:0.
+    #[arg(long, value_name = "IN.y4m")]
+    video: Option<PathBuf>,
+    /// Records what the first peer says.
+    #[arg(long, value_name = "OUT.wav")]
+    record_audio: Option<PathBuf>,
+    /// Records what the first peer shows, 30 pictures a second of the size of its first one.
+    #[arg(long, value_name = "OUT.y4m")]
+    record_video: Option<PathBuf>,
+    /// The preferred video codec. Default: VP9 if it is built.
+    #[arg(long)]
+    codec: Option<CodecName>,
+    /// Ends the call after this many seconds.
+    #[arg(long, value_name = "SECS", value_parser = seconds)]
+    duration: Option<Duration>,
+    /// A text to send to each peer over the data channel. May be given several times.
+    #[arg(long, value_name = "TEXT")]
+    message: Vec<String>,
+    /// Print one JSON object a line; the last has the figures.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum CodecName {
+    Vp8,
+    Vp9,
+    H264,
+}
+
+/// From 0.1 s to a day.
+fn seconds(text: &str) -> Result<Duration, String> {
+    match text.parse::<f64>() {
+        Ok(seconds) if (0.1..=86_400.0).contains(&seconds) => Ok(Duration::from_secs_f64(seconds)),
+        _ => Err("a number of seconds from 0.1 to 86400".to_owned()),
+    }
+}
+
+pub(crate) async fn run(args: Args) -> Result<()> {
+    // Files are opened first: a wrong name is better learned before somebody is called.
+    let microphone = Microphone::open(args.audio.as_deref())?;
+    let camera = Camera::open(args.video.as_deref())?;
+    let mut recorders = Recorders {
+        audio: args.record_audio.as_deref().map(WavRecorder::create).transpose()?,
+        video: args.record_video.as_deref().map(Y4mRecorder::create).transpose()?,
+    };
+    let transport = WebRtcTransport::new(config(&args)).map_err(with_hint)?;
+    let mut events = transport.events();
+    transport.start().await.map_err(with_hint)?;
+    let tally = Tally::new(Instant::now());
+    let call = Call { transport: transport.clone(), tally: Arc::clone(&tally), args: &args };
+    let result = tokio::select! {
+        result = call.hold(&mut events, microphone, camera, &mut recorders) => result,
+        () = over(args.duration) => Ok(()),
+        () = shutdown::requested() => Ok(()),
+    };
+    let figures = tally.figures(&transport).await;
+    drop(call);
+    transport.shutdown().await.map_err(with_hint)?;
+    recorders.finish()?;
+    result?;
+    let text = serde_json::to_string_pretty(&figures)?;
+    Ok(say(args.json, &figures, &text)?)
+}
+
+fn config(args: &Args) -> WebRtcTransportConfig {
+    let default = WebRtcTransportConfig::default();
+    WebRtcTransportConfig {
+        signaling_url: args.signaling.clone(),
+        peer_id: args.peer_id.clone(),
+        room: args.room.clone(),
+        stun_servers: vec![],
+        video_codec: match args.codec {
+            Some(CodecName::Vp8) => VideoCodec::vp8(),
+            Some(CodecName::Vp9) => VideoCodec::vp9(),
+            Some(CodecName::H264) => VideoCodec::h264(),
+            None => default.video_codec.clone(),
+        },
+        ..default
+    }
+}
+
+async fn over(duration: Option<Duration>) {
+    match duration {
+        Some(duration) => tokio::time::sleep(duration).await,
+        None => std::future::pending().await,
+    }
+}
+
+struct Recorders {
+    audio: Option<WavRecorder>,
+    video: Option<Y4mRecorder>,
+}
+
+impl Recorders {
+    fn finish(self) -> Result<()> {
+        let audio = self.audio.map_or(Ok(()), WavRecorder::finish);
+        let video = self.video.map_or(Ok(()), Y4mRecorder::finish);
+        audio.and(video)
+    }
+}
+
+struct Call<'a> {
+    transport: WebRtcTransport,
+    tally: Arc<Tally>,
+    args: &'a Args,
+}
+
+impl Call<'_> {
+    /// Calls or waits, and returns when everything has been played or everybody has left.
+    async fn hold(
+        &self,
+        events: &mut TransportEvents,
+        microphone: Microphone,
+        camera: Camera,
+        recorders: &mut Recorders,
+    ) -> Result<()> {
+        if let Some(peer) = &self.args.to {
+            self.transport.connect_peer(peer).await.map_err(with_hint)?;
+        }
+        let mut tasks = JoinSet::new();
+        let mut sending = JoinSet::new();
+        let (mut microphone, mut camera) = (Some(microphone), Some(camera));
+        let mut sound_taken = false;
+        let mut present: Vec<PeerId> = Vec::new();
+        // A connection's figures go with it.
+        let mut every_second = tokio::time::interval(Duration::from_secs(1));
+        loop {
+            tokio::select! {
+                biased;
+                event = events.next() => match event {
+                    Some(TransportEvent::PeerConnected { peer }) => {
+                        let object = json!({"event": "peer_connected", "peer": peer.as_str()});
+                        say(self.args.json, &object, &format!("{peer} is here"))?;
+                        // The recorders are for the first.
+                        let recorders = if sound_taken { None } else { Some((recorders.audio.as_ref(), recorders.video.as_ref())) };
+                        sound_taken = true;
+                        self.listen(&mut tasks, &peer, recorders);
+                        present.push(peer);
+                        // Played from the moment that somebody hears it.
+                        if let Some(microphone) = microphone.take() {
+                            sending.spawn(microphone.play(self.transport.clone(), Arc::clone(&self.tally)));
+                        }
+                        if let Some(camera) = camera.take() {
+                            sending.spawn(camera.play(self.transport.clone(), Arc::clone(&self.tally)));
+                        }
+                    }
+                    Some(TransportEvent::PeerDisconnected { peer, reason }) => {
+                        let object = json!({"event": "peer_disconnected", "peer": peer.as_str(), "reason": reason.to_string()});
+                        say(self.args.json, &object, &format!("{peer} has gone ({reason})"))?;
+                        present.retain(|known| *known != peer);
+                        if present.is_empty() {
+                            return Ok(());
+                        }
+                    }
+                    Some(TransportEvent::PeerFailed { peer, report }) => bail!("no connection to {peer}: {report:?}"),
+                    Some(_) => {}
+                    None => return Ok(()),
+                },
+                _ = every_second.tick() => self.tally.sample(&self.transport).await,
+                // Tones and test cards have no end.
+                Some(played) = sending.join_next() => {
+                    played??;
+                    if sending.is_empty() {
+                        return Ok(());
+                    }
+                }
+                message = self.transport.recv_data_channel_message() => {
+                    let Some((peer, message)) = message.map_err(with_hint)? else { return Ok(()) };
+                    self.tally.message_received(&peer);
+                    let (object, text) = describe(&peer, &message);
+                    say(self.args.json, &object, &text)?;
+                }
+            }
+        }
+    }
+
+    fn listen(
+        &self,
+        tasks: &mut JoinSet<()>,
+        peer: &PeerId,
+        recorders: Option<(Option<&WavRecorder>, Option<&Y4mRecorder>)>,
+    ) {
+        self.tally.met(peer);
+        let (wav, y4m) = recorders.unwrap_or_default();
+        let (wav, y4m) = (wav.map(WavRecorder::input), y4m.map(Y4mRecorder::input));
+        let (transport, tally, id) = (self.transport.clone(), Arc::clone(&self.tally), peer.clone());
+        tasks.spawn(async move {
+            while let Ok(Some(frame)) = transport.recv_audio(&id).await {
+                tally.heard(&id, &frame);
+                if let Some(wav) = &wav {
+                    wav.push(frame);
+                }
+            }
+        });
+        let (transport, tally, id) = (self.transport.clone(), Arc::clone(&self.tally), peer.clone());
+        tasks.spawn(async move {
+            while let Ok(Some(frame)) = transport.recv_video(&id).await {
+                tally.seen(&id, &frame, Instant::now());
+                if let Some(y4m) = &y4m {
+                    y4m.push(frame);
+                }
+            }
+        });
+        let (transport, tally, id) = (self.transport.clone(), Arc::clone(&self.tally), peer.clone());
+        let messages = self.args.message.clone();
+        tasks.spawn(async move {
+            for payload in messages {
+                match transport.send_data_channel_message(&id, &DataChannelMessage::Text { payload }).await {
+                    Ok(()) => tally.message_sent(&id),
+                    Err(error) => tracing::warn!(peer = %id, %error, "a message was not sent"),
+                }
+            }
+        });
+    }
+}
+
+fn describe(peer: &PeerId, message: &DataChannelMessage) -> (serde_json::Value, String) {
+    let peer = peer.as_str();
+    match message {
+        DataChannelMessage::Text { payload } => {
+            (json!({"event": "message", "peer": peer, "text": payload}), format!("{peer}: {payload}"))
+        }
+        DataChannelMessage::Json { payload } => {
+            (json!({"event": "message", "peer": peer, "json": payload}), format!("{peer}: {payload}"))
+        }
+        DataChannelMessage::Binary { payload } => {
+            let text = format!("{peer}: {} bytes", payload.len());
+            (json!({"event": "message", "peer": peer, "bytes": payload.len()}), text)
+        }
+        _ => (json!({"event": "message", "peer": peer}), format!("{peer}: a message of another kind")),
+    }
+}

@@ -1,0 +1,78 @@
+//! Firefox without H.264, which it downloads after its first start: a call that wants it goes on with what there is.
+
+use std::time::Duration;
+
+use crate::{
+    driver::{Browser, Kind},
+    page::Page,
+    serve::{BOT, Call, Serve},
+    sound, turn,
+};
+
+const HAS_H264: &str =
+    "return RTCRtpReceiver.getCapabilities('video').codecs.some((codec) => codec.mimeType === 'video/H264')";
+
+#[test]
+fn a_page_that_wants_it_says_so_and_calls_in_another_codec() {
+    let _turn = turn();
+    let serve = Serve::start();
+    let page = Page::join(Browser::shared(Kind::Firefox), &serve, "page", "codec=h264");
+    if has_h264(&page) {
+        return;
+    }
+    page.wait_until(
+        "remotemedia.problems().some((p) => p.code === 'codec-missing' && p.text)",
+        Duration::from_secs(10),
+    );
+    page.connected_to(BOT, Duration::from_secs(10));
+    let rate = page.frame_rate(BOT, Duration::from_secs(2));
+    let codec = &page.stats(BOT)["in"]["video"]["codec"];
+    println!("Firefox without H.264 has a call in {codec} with {rate:.1} frames/s");
+    assert!(rate > 0.0 && *codec != "H264");
+}
+
+#[test]
+fn a_call_that_wants_it_has_sound_and_messages() {
+    let _turn = turn();
+    let serve = Serve::start();
+    let page = Page::join(Browser::shared(Kind::Firefox), &serve, "page", "room=quiet&tone=660");
+    if has_h264(&page) {
+        return;
+    }
+    page.wait_until("remotemedia.state().joined", Duration::from_secs(10));
+    let folder = tempfile::tempdir().unwrap();
+    let audio = folder.path().join("out.wav");
+    let call = serve.call(
+        &page.name,
+        &[
+            "--room",
+            "quiet",
+            "--codec",
+            "h264",
+            "--duration",
+            "5",
+            "--message",
+            "hello",
+            "--record-audio",
+            audio.to_str().unwrap(),
+        ],
+    );
+    page.connected_to(Call::NAME, Duration::from_secs(5));
+    let told = format!("remotemedia.messages().some((m) => m.from === {:?} && m.text === 'hello')", Call::NAME);
+    page.wait_until(&told, Duration::from_secs(5));
+    page.hears(Call::NAME, 440.0, Duration::from_secs(4));
+    page.eval(&format!("remotemedia.send({:?}, 'hello yourself')", Call::NAME));
+    let lines = call.finish(Duration::from_secs(60));
+    let (hz, ..) = sound::recorded(&audio);
+    println!("Firefox without H.264, called with it: {hz:.1} Hz recorded; {}", lines.last().unwrap());
+    assert!((hz - 660.0).abs() <= 5.0, "{hz} Hz");
+    assert!(lines.iter().any(|line| line["text"] == "hello yourself"), "{lines:?}");
+}
+
+fn has_h264(page: &Page) -> bool {
+    let has = page.eval(HAS_H264) == true;
+    if has {
+        println!("skipped: this Firefox has H.264");
+    }
+    has
+}

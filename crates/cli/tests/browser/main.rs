@@ -1,0 +1,29 @@
+//! Real browsers with the page of `remotemedia serve`: against its bot, against `remotemedia call`, and against each other.
+//!
+//! `cargo xtask setup test` installs what this needs. The tests take turns, since browsers are heavy, and print what they
+//! measured (`cargo test -p remotemedia-cli --test browser -- --nocapture`). `REMOTEMEDIA_ROOM_SECS` makes the test of a full
+//! room longer.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod driver;
+mod page;
+mod picture;
+mod serve;
+mod sound;
+
+mod call_calls_page;
+mod h264_only_firefox;
+mod ice_restart;
+mod killed;
+mod page_calls_bot;
+mod reload;
+mod room;
+mod video_added;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Until the guard is dropped no other test of this binary runs.
+fn turn() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}

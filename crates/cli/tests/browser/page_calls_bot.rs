@@ -1,0 +1,63 @@
+//! A page joins, and sees, hears and reads itself through the bot's pipeline, in each codec that its browser has.
+
+use std::time::Duration;
+
+use crate::{
+    driver::{Browser, Kind},
+    page::{Page, has_decoded, number},
+    picture::MIRRORED,
+    serve::{BOT, Serve},
+    turn,
+};
+
+#[test]
+fn chromium_in_vp8() {
+    check(Kind::Chromium, "VP8");
+}
+
+#[test]
+fn chromium_in_vp9() {
+    check(Kind::Chromium, "VP9");
+}
+
+#[test]
+fn chromium_in_h264() {
+    check(Kind::Chromium, "H264");
+}
+
+#[test]
+fn firefox_in_vp8() {
+    check(Kind::Firefox, "VP8");
+}
+
+#[test]
+fn firefox_in_vp9() {
+    check(Kind::Firefox, "VP9");
+}
+
+fn check(kind: Kind, codec: &str) {
+    let _turn = turn();
+    let serve = Serve::start();
+    let parameters = format!("codec={}&pipeline=mirror", codec.to_lowercase());
+    let page = Page::join(Browser::shared(kind), &serve, "page", &parameters);
+    let connected = page.connected_to(BOT, Duration::from_secs(10));
+    let seen = page.wait_until(&has_decoded(BOT, 0), Duration::from_secs(10));
+    let rate = page.frame_rate(BOT, Duration::from_secs(3));
+    let stats = page.stats(BOT);
+    page.shows(BOT, MIRRORED, Duration::from_secs(5));
+    let tone = page.hears(BOT, 440.0, Duration::from_secs(5));
+    let text = page.echoes_text("ünïcode, and back", Duration::from_secs(5));
+    let binary = page.echoes_binary(60_000, Duration::from_secs(5));
+    println!(
+        "{kind:?} {codec}: connected after {connected:.2?} ({} ms as the page counts), first picture {seen:.2?} later, {rate:.1} \
+         frames/s of {}x{}, {tone}, text back after {text:.0?}, 60 kB after {binary:.0?}, round trip {} ms",
+        stats["connect_ms"], stats["in"]["video"]["width"], stats["in"]["video"]["height"], stats["rtt_ms"],
+    );
+    for direction in ["in", "out"] {
+        assert_eq!(stats[direction]["video"]["codec"], codec, "{direction}");
+    }
+    assert!(rate >= 15.0, "{rate} frames/s");
+    // Sent with an amplitude of 0.25; the pipeline doubles it.
+    assert!((0.3..0.6).contains(&tone.amplitude), "{tone}");
+    assert!(number(&stats["in"]["audio"]["packets"]) > 0.0);
+}
