@@ -2,6 +2,7 @@
 
 mod api;
 mod bot;
+mod lossy;
 mod page;
 mod pipelines;
 
@@ -49,9 +50,19 @@ pub(crate) struct Args {
     /// STUN server for the bot and the browsers, such as stun:stun.example.com:3478. None is needed on one network.
     #[arg(long, value_name = "URL")]
     stun: Vec<String>,
+    /// Loses this fraction of the bot's media packets, each way, from 0 to 0.5: to see how a call fares on a bad network.
+    #[arg(long, value_name = "FRACTION", value_parser = fraction)]
+    drop: Option<f64>,
     /// Print one JSON object a line: first `ready`, then who comes and goes.
     #[arg(long)]
     json: bool,
+}
+
+fn fraction(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(fraction) if (0.0..=0.5).contains(&fraction) => Ok(fraction),
+        _ => Err("a fraction from 0 to 0.5".to_owned()),
+    }
 }
 
 pub(crate) async fn run(args: Args) -> Result<()> {
