@@ -68,6 +68,7 @@ fn fraction(text: &str) -> Result<f64, String> {
 pub(crate) async fn run(args: Args) -> Result<()> {
     // Everything that can be wrong is looked at before a port is taken.
     let pipelines = Arc::new(Pipelines::load(&args.manifest)?);
+    let stop = shutdown::listen()?;
     let listener = bind(args.listen).await?;
     let address = reachable(listener.local_addr()?);
     let mut config = ServerConfig::default();
@@ -92,7 +93,7 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     say(args.json, &ready, &format!("Open {page} in a browser (Ctrl-C ends it)"))?;
     tokio::select! {
         result = bot.report(events, args.json) => result?,
-        () = shutdown::requested() => {}
+        () = stop => {}
     }
     bot.shutdown().await;
     server.shutdown().await;
