@@ -120,9 +120,7 @@ export class Call extends EventTarget {
   }
 
   /** Whether anything arrives from the peer; see alive.js. */
-  alive() {
-    return alive(this);
-  }
+  alive = () => alive(this);
 
   /** Ends the call. */
   close(reason = "ended") {
