@@ -1,10 +1,11 @@
 // One RTCPeerConnection to one peer: descriptions and candidates in order, media both ways, and finding back.
 
+import { alive } from "./alive.js";
 import { belongs, EarlyCandidates, fingerprint } from "./candidates.js";
 import { codecsIn, videoRefused } from "./codecs.js";
 import { randomId, sleep } from "./dom.js";
 import { MessageChannel } from "./messages.js";
-import { bytesReceived, preferCodec, receives, replaceInStream, sendMedia, transceiverOf } from "./transceivers.js";
+import { preferCodec, receives, replaceInStream, sendMedia, transceiverOf } from "./transceivers.js";
 
 const ANSWER_TIMEOUT = 8_000;
 const CONNECT_TIMEOUT = 15_000;
@@ -118,22 +119,8 @@ export class Call extends EventTarget {
     });
   }
 
-  /** Whether anything arrived from the peer within a second; longer for a call without media. */
-  async alive() {
-    const pc = this.pc;
-    // A call that is being set up has not failed yet, and one that failed is not alive.
-    if (!pc || this.failed) return false;
-    // What is still in flight must not count.
-    await sleep(150);
-    const before = await bytesReceived(pc);
-    const rounds = this.hasVideo || this.hasAudio ? 4 : 16;
-    for (let round = 0; round < rounds; round++) {
-      await sleep(250);
-      if (this.closed || this.pc !== pc || pc.connectionState === "closed") return this.pc !== pc && !this.closed;
-      if ((await bytesReceived(pc)) > before && pc.connectionState === "connected") return true;
-    }
-    return false;
-  }
+  /** Whether anything arrives from the peer; see alive.js. */
+  alive = () => alive(this);
 
   /** Ends the call. */
   close(reason = "ended") {
@@ -189,6 +176,8 @@ export class Call extends EventTarget {
   }
 
   async #onOffer(params) {
+    // Every offer names a certificate. One that does not must not cost the call that stands.
+    if (!fingerprint(params.sdp)) return;
     const colliding = this.pc?.signalingState === "have-local-offer";
     if (colliding && !this.polite) {
       // Its candidates wait among the early ones, and are forgotten with them.

@@ -41,5 +41,5 @@ function userFragments(sdp) {
 
 /** The certificate fingerprint of a description: a connection keeps its own for life, and shares it with no other. */
 export function fingerprint(sdp) {
-  return /^a=fingerprint:\S+\s+(\S+)/m.exec(sdp ?? "")?.[1]?.toUpperCase() ?? null;
+  return /^a=fingerprint:\S+\s+(\S+)/m.exec(String(sdp ?? ""))?.[1]?.toUpperCase() ?? null;
 }

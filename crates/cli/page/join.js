@@ -15,6 +15,8 @@ export class JoinForm {
     this.form = byId("join");
     this.problem = byId("join-problem");
     this.button = byId("join-button");
+    // Not the name: a phone would open its keyboard.
+    this.next = this.button;
     const remembered = remember("name");
     this.name = params.get("name") ?? remembered ?? `${one(FIRST)}-${one(SECOND)}`;
     this.room = params.get("room") ?? "default";
@@ -68,14 +70,13 @@ export class JoinForm {
     const help = testPictureHelps(code) && el("button", { type: "button", class: "secondary", text: "Join with the test picture", on: { click: useTestPicture } });
     this.problem.replaceChildren(el("strong", { text }), el("span", { text: ` ${hint}` }), ...(help ? [help] : []));
     this.problem.hidden = false;
-    if (code === "name-taken") {
-      byId("name").focus();
-      byId("name").select();
-    } else if (help) help.focus();
+    this.next = code === "name-taken" ? byId("name") : help || this.button;
+    this.focus();
   }
 
   clearProblem() {
     this.problem.hidden = true;
+    this.next = this.button;
     this.problem.replaceChildren();
   }
 
@@ -84,9 +85,10 @@ export class JoinForm {
     this.button.textContent = busy ? "Joining…" : "Join";
   }
 
+  /** Goes to what is to be done next. Nothing can be focused while the form is hidden: it is asked for again when shown. */
   focus() {
-    // A phone would open its keyboard for a field.
-    if (this.problem.hidden) this.button.focus({ preventScroll: true });
+    this.next.focus({ preventScroll: this.next === this.button });
+    this.next.select?.();
   }
 
   #showChoice() {

@@ -4,7 +4,8 @@ import { svg } from "./dom.js";
 
 const WIDTH = 64;
 const HEIGHT = 18;
-const POINTS = 60;
+/** The line fills its width after so many values at least. */
+const POINTS = 20;
 
 /** Makes a sparkline; `draw(values)` shows them, newest at the right. */
 export function sparkline() {
@@ -21,7 +22,7 @@ export function sparkline() {
     }
     // From zero, so that a steady value looks steady.
     const top = Math.max(...known) * 1.15 || 1;
-    const step = WIDTH / (POINTS - 1);
+    const step = WIDTH / (Math.max(POINTS, values.length) - 1);
     const left = WIDTH - (values.length - 1) * step;
     let path = "";
     let first = null;

@@ -29,7 +29,8 @@ export function testPicture({ width = 640, height = 360, fps = 30 } = {}) {
     context.textBaseline = "middle";
     const text = String(frame).padStart(6, "0");
     const box = context.measureText(text).width + 16;
-    const y = height - height / 14;
+    // At the top in the middle: captions and buttons of a tile leave that free, mirrored too.
+    const y = height / 14;
     context.fillStyle = "#10141c";
     context.fillRect((width - box) / 2, y - height / 20, box, height / 10);
     context.fillStyle = "#fff";

@@ -63,12 +63,3 @@ export function replaceInStream(stream, track) {
 export function receives(stream, kind) {
   return stream.getTracks().some((track) => track.kind === kind && track.readyState === "live" && !track.muted);
 }
-
-/** What arrived at a peer connection, media or not. */
-export async function bytesReceived(pc) {
-  let bytes = 0;
-  for (const one of (await pc.getStats()).values()) {
-    if (one.type === "candidate-pair") bytes += (one.bytesReceived ?? 0) + (one.responsesReceived ?? 0);
-  }
-  return bytes;
-}

@@ -23,6 +23,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args) -> Result<()> {
+    let stop = shutdown::listen()?;
     let listener = bind(args.listen).await?;
     let url = format!("ws://{}", listener.local_addr()?);
     let ready = json!({"event": "ready", "signaling_url": url});
@@ -30,7 +31,7 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     let server = SignalingServer::new(ServerConfig::default());
     tokio::select! {
         () = server.serve(listener) => {}
-        () = shutdown::requested() => server.shutdown().await,
+        () = stop => server.shutdown().await,
     }
     Ok(())
 }

@@ -2,6 +2,7 @@ mod config;
 mod control;
 mod decoder;
 mod delay;
+mod pull_phase;
 mod samples;
 mod stats;
 mod stretch;
@@ -18,6 +19,7 @@ use remotemedia_media::RtpTimestamp;
 pub use self::{
     config::{PlayoutConfig, PlayoutConfigError, PlayoutMode},
     decoder::{PacketDecoder, UndecodablePacket},
+    pull_phase::PullPhase,
     stats::PlayoutStats,
 };
 use self::{
@@ -230,10 +232,18 @@ impl<D: PacketDecoder> AudioPlayout<D> {
         self.control.target(now)
     }
 
-    /// How much earlier the latest pulls could have come without missing a packet that was worth waiting for. A reader that is
-    /// free to choose moves its next pulls by as much and hears everything that much sooner.
-    pub fn slack(&self) -> Duration {
-        self.control.slack()
+    /// How many microseconds sooner the latest pulls could have come without missing a packet that was worth waiting for;
+    /// negative, how much later they should have come. `None` while nothing plays. A reader that is free to choose moves its next
+    /// pulls by as much ([`PullPhase`]): it hears everything that much sooner, or whole.
+    pub fn room(&self) -> Option<i64> {
+        self.control.room()
+    }
+
+    /// Whether a pull of `samples` of each channel would have to make up sound since nothing has come, for the first time since
+    /// packets were there. A reader that can waits a little for a packet that may just be late.
+    pub fn runs_dry(&self, samples: usize) -> bool {
+        let starved = |position: &Position| position.waited == 0 && self.queue.len() < samples;
+        self.packets.is_empty() && self.position.as_ref().is_some_and(starved)
     }
 
     /// Packets that wait for their turn.
@@ -492,6 +502,7 @@ impl<D: PacketDecoder> AudioPlayout<D> {
     fn adjust(&mut self, now: Instant, wanted: usize) {
         let Some(position) = &self.position else { return };
         if position.waited > 0 || self.queue.len() < wanted {
+            self.control.nothing_plays();
             return;
         }
         let first = position.cursor - self.queue.len() as i64;

@@ -11,8 +11,8 @@ mod audio;
 mod video;
 
 pub use audio::{
-    AudioPacket, AudioPlayout, PacketDecoder, PlayoutConfig, PlayoutConfigError, PlayoutMode, PlayoutStats, Pulled,
-    UndecodablePacket,
+    AudioPacket, AudioPlayout, PacketDecoder, PlayoutConfig, PlayoutConfigError, PlayoutMode, PlayoutStats, PullPhase,
+    Pulled, UndecodablePacket,
 };
 pub use video::{VideoBufferConfig, VideoBufferStats, VideoFrameBuffer};
 

@@ -96,6 +96,7 @@ pub(crate) async fn run(args: Args) -> Result<()> {
         audio: args.record_audio.as_deref().map(WavRecorder::create).transpose()?,
         video: args.record_video.as_deref().map(Y4mRecorder::create).transpose()?,
     };
+    let stop = shutdown::listen()?;
     let transport = WebRtcTransport::new(config(&args)).map_err(with_hint)?;
     let mut events = transport.events();
     transport.start().await.map_err(with_hint)?;
@@ -104,7 +105,7 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     let result = tokio::select! {
         result = call.hold(&mut events, microphone, camera, &mut recorders) => result,
         () = over(args.duration) => Ok(()),
-        () = shutdown::requested() => Ok(()),
+        () = stop => Ok(()),
     };
     let figures = tally.figures(&transport).await;
     drop(call);

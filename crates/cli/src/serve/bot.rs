@@ -2,14 +2,15 @@ use std::{collections::HashMap, sync::Arc};
 
 use anyhow::Result;
 use remotemedia_webrtc::{
-    Attachment, FailurePolicy, Route, RouteMetrics, TransportEvent, TransportEvents, WebRtcError, WebRtcTransport,
-    WebRtcTransportConfig,
+    Attachment, Environment, FailurePolicy, Route, RouteMetrics, TransportEvent, TransportEvents, WebRtcError,
+    WebRtcTransport, WebRtcTransportConfig,
 };
 use serde_json::json;
 use tokio::sync::Mutex;
 
 use super::{
     Args,
+    lossy::LossyNetwork,
     pipelines::{Pipeline, Pipelines},
 };
 use crate::output::{say, with_hint};
@@ -32,15 +33,19 @@ pub(super) struct Running {
 
 impl Bot {
     pub(super) fn new(args: &Args, signaling_url: String, pipelines: Arc<Pipelines>) -> Result<Self> {
-        let transport = WebRtcTransport::new(WebRtcTransportConfig {
+        let config = WebRtcTransportConfig {
             signaling_url,
             peer_id: args.peer_id.clone(),
             room: args.room.clone(),
             stun_servers: args.stun.clone(),
             max_peers: args.max_peers,
             ..Default::default()
-        })
-        .map_err(with_hint)?;
+        };
+        let mut environment = Environment::default();
+        if let Some(fraction) = args.drop {
+            environment.network = Some(Arc::new(LossyNetwork::new(fraction)));
+        }
+        let transport = WebRtcTransport::with_environment(config, environment).map_err(with_hint)?;
         Ok(Self {
             transport,
             room: args.room.clone(),

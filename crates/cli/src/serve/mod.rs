@@ -2,6 +2,7 @@
 
 mod api;
 mod bot;
+mod lossy;
 mod page;
 mod pipelines;
 
@@ -49,14 +50,25 @@ pub(crate) struct Args {
     /// STUN server for the bot and the browsers, such as stun:stun.example.com:3478. None is needed on one network.
     #[arg(long, value_name = "URL")]
     stun: Vec<String>,
+    /// Loses this fraction of the bot's media packets, each way, from 0 to 0.5: to see how a call fares on a bad network.
+    #[arg(long, value_name = "FRACTION", value_parser = fraction)]
+    drop: Option<f64>,
     /// Print one JSON object a line: first `ready`, then who comes and goes.
     #[arg(long)]
     json: bool,
 }
 
+fn fraction(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(fraction) if (0.0..=0.5).contains(&fraction) => Ok(fraction),
+        _ => Err("a fraction from 0 to 0.5".to_owned()),
+    }
+}
+
 pub(crate) async fn run(args: Args) -> Result<()> {
     // Everything that can be wrong is looked at before a port is taken.
     let pipelines = Arc::new(Pipelines::load(&args.manifest)?);
+    let stop = shutdown::listen()?;
     let listener = bind(args.listen).await?;
     let address = reachable(listener.local_addr()?);
     let mut config = ServerConfig::default();
@@ -81,7 +93,7 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     say(args.json, &ready, &format!("Open {page} in a browser (Ctrl-C ends it)"))?;
     tokio::select! {
         result = bot.report(events, args.json) => result?,
-        () = shutdown::requested() => {}
+        () = stop => {}
     }
     bot.shutdown().await;
     server.shutdown().await;

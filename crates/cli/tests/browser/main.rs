@@ -15,6 +15,7 @@ mod call_calls_page;
 mod h264_only_firefox;
 mod ice_restart;
 mod killed;
+mod loss;
 mod page_calls_bot;
 mod reload;
 mod room;

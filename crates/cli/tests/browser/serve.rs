@@ -25,9 +25,14 @@ pub(crate) struct Serve {
 
 impl Serve {
     pub(crate) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// The same with further arguments.
+    pub(crate) fn start_with(further: &[&str]) -> Self {
         let mirror = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser/pipelines/mirror.yaml");
         let arguments = ["serve", "--listen", "127.0.0.1:0", "--json", "--manifest", mirror.to_str().unwrap()];
-        let process = Process::start("serve", &arguments);
+        let process = Process::start("serve", &[&arguments, further].concat());
         let ready = process.line(PATIENCE).expect("serve ends before it is ready");
         assert_eq!(ready["event"], "ready", "{ready}");
         let url = |name: &str| ready[name].as_str().unwrap().to_owned();

@@ -9,7 +9,8 @@ use super::{PlayoutConfig, PlayoutMode, delay::DelayEstimator};
 ///
 /// All times are microseconds. The delay that counts is the one in front of the next packet: how long the packet with the
 /// least transit waits until a pull needs it. It only changes in steps of a whole pull; what a splice leaves over only shifts
-/// where within a pull packets begin.
+/// where within a pull packets begin. A step costs sound on both its ways, so it has to be worth it: what is less, the reader
+/// can make up for with its own clock.
 #[derive(Debug)]
 pub(crate) struct DelayControl {
     config: PlayoutConfig,
@@ -18,11 +19,13 @@ pub(crate) struct DelayControl {
     delays: VecDeque<i64>,
     last_move: Option<Instant>,
     /// Since when the delay has been too long, or too short.
-    wanting: Option<(Direction, Instant)>,
+    wanting: Option<Wanting>,
     last_loss: Option<Instant>,
+    /// Since when playout goes on without interruption.
+    steady_since: Option<Instant>,
     noise: NoiseFloor,
     /// What was above the target in front of the next packet at the last pull.
-    excess: i64,
+    excess: Option<i64>,
 }
 
 /// What to do with the delay now.
@@ -38,6 +41,14 @@ pub(crate) enum Adjustment {
     Lengthen {
         similarity: f32,
     },
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Wanting {
+    direction: Direction,
+    since: Instant,
+    /// It began when the delay had just been upset or was far off: it goes on until the delay is where it should be.
+    hurried: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +67,13 @@ const HYSTERESIS: i64 = 1_000;
 /// Least time between two splices, unless the delay is far off.
 const CALM: Duration = Duration::from_millis(60);
 const HASTE: Duration = Duration::from_millis(20);
+/// For so long after playout began or went on, sound is cut as soon as there is a place for it, and later only in need.
+const SETTLING: Duration = Duration::from_secs(2);
+const RELUCTANCE: Duration = Duration::from_secs(4);
+/// What is wanting less than a pull is not inserted before a reader had the time to come later by itself.
+const READERS_TURN: Duration = Duration::from_secs(1);
+/// Once it has settled, a cut of less is not worth hurting the sound.
+const LEAST_CUT: i64 = 5_000;
 /// How far off is far.
 const FAR: i64 = 60_000;
 /// How long one loss or late packet keeps the start delay as floor.
@@ -72,8 +90,9 @@ impl DelayControl {
             last_move: None,
             wanting: None,
             last_loss: None,
+            steady_since: None,
             noise: NoiseFloor::default(),
-            excess: 0,
+            excess: None,
         }
     }
 
@@ -111,8 +130,13 @@ impl DelayControl {
         measured.clamp(micros(self.config.min), micros(self.config.max))
     }
 
-    pub(crate) fn slack(&self) -> Duration {
-        Duration::from_micros(u64::try_from(self.excess).unwrap_or_default())
+    /// What is above the target in front of the next packet; `None` while nothing plays.
+    pub(crate) fn room(&self) -> Option<i64> {
+        self.excess
+    }
+
+    pub(crate) fn nothing_plays(&mut self) {
+        self.excess = None;
     }
 
     pub(crate) fn target(&self, now: Instant) -> Duration {
@@ -128,7 +152,9 @@ impl DelayControl {
     /// Playout went on elsewhere: earlier delays mean nothing now.
     pub(crate) fn interrupted(&mut self) {
         self.delays.clear();
-        self.wanting = None;
+        // What has to be longer has to be so the more with packets missing.
+        self.wanting = self.wanting.filter(|wanting| wanting.direction == Direction::Longer);
+        self.steady_since = None;
     }
 
     /// The delay was changed by `by`.
@@ -157,31 +183,55 @@ impl DelayControl {
         let least = self.delays.iter().min().copied().unwrap_or(transit);
         let needed_at = least - self.baseline() - offset;
         let excess = needed_at - self.target_micros(now);
-        self.excess = excess;
+        self.excess = Some(excess);
         let direction = if excess < 0 { Direction::Longer } else { Direction::Shorter };
         // What is before the next packet within its pull can go at no risk, and whole pulls where there is room for them.
         let most = offset + (excess - HYSTERESIS).max(0) / chunk.max(1) * chunk;
-        let hasty = direction == Direction::Shorter && self.delays.len() < FEWEST_PULLS;
-        if hasty || (direction == Direction::Shorter && most <= 0) {
+        let settling = now.saturating_duration_since(*self.steady_since.get_or_insert(now)) < SETTLING;
+        let least_cut = if settling { 0 } else { LEAST_CUT };
+        let worthwhile = match direction {
+            Direction::Shorter => most > least_cut && self.delays.len() >= FEWEST_PULLS,
+            Direction::Longer => self.is_worth_raising(now, needed_at, excess, chunk),
+        };
+        if !worthwhile {
             self.wanting = None;
             return Adjustment::None;
         }
-        let since = match self.wanting {
-            Some((wanted, since)) if wanted == direction => since,
-            _ => now,
-        };
-        self.wanting = Some((direction, since));
         let far = excess.abs() > FAR;
+        let mut wanting = match self.wanting {
+            Some(wanting) if wanting.direction == direction => wanting,
+            _ => Wanting { direction, since: now, hurried: false },
+        };
+        wanting.hurried |= settling || far;
+        self.wanting = Some(wanting);
         let calm = if far { HASTE } else { CALM };
         if self.last_move.is_some_and(|at| now.saturating_duration_since(at) < calm) {
             return Adjustment::None;
         }
-        let patience = now.saturating_duration_since(since);
+        // A reader with a clock of its own makes up for a little without hurting the sound, and the path may change again.
+        let reluctance = match direction {
+            Direction::Shorter if !wanting.hurried => RELUCTANCE,
+            Direction::Longer if -excess < chunk => READERS_TURN,
+            _ => Duration::ZERO,
+        };
+        let Some(patience) = now.saturating_duration_since(wanting.since).checked_sub(reluctance) else {
+            return Adjustment::None;
+        };
         match direction {
             Direction::Shorter => Adjustment::Shorten { most, similarity: similarity(patience, far) },
             // Too short a delay loses packets, which sounds worse than a rough splice.
             Direction::Longer => Adjustment::Lengthen { similarity: similarity(patience * 4, far) },
         }
+    }
+
+    /// Whether the whole pulls that make up for `excess`, less does not help, cost less than the packets missed at `needed_at`.
+    fn is_worth_raising(&self, now: Instant, needed_at: i64, excess: i64, chunk: i64) -> bool {
+        // What was configured holds whatever it costs.
+        let forced =
+            self.config.mode == PlayoutMode::Fixed || self.target_micros(now) > self.estimator.target() + MARGIN;
+        let (wait, chunk) = (needed_at - MARGIN, chunk.max(1));
+        let raised = wait + (-excess + chunk - 1) / chunk * chunk;
+        forced || self.estimator.cost(wait) > self.estimator.cost(raised)
     }
 }
 

@@ -16,6 +16,7 @@ pub(crate) struct DelayEstimator {
     baseline: Option<i64>,
     target: i64,
     updated: Option<Instant>,
+    /// The delays as they were at the last update, the least first.
     sorted: Vec<i64>,
 }
 
@@ -54,6 +55,12 @@ impl DelayEstimator {
     /// How far behind the baseline it pays to play, in microseconds.
     pub(crate) fn target(&self) -> i64 {
         self.target
+    }
+
+    /// What playing `wait` behind the baseline costs, in microseconds: the wait and what it misses.
+    pub(crate) fn cost(&self, wait: i64) -> f64 {
+        let missed = self.sorted.len() - self.sorted.partition_point(|delay| *delay <= wait);
+        wait as f64 + COST_OF_A_PERCENT * 100.0 * missed as f64 / self.sorted.len().max(1) as f64
     }
 
     fn cheapest_wait(&mut self) -> i64 {

@@ -21,6 +21,10 @@ pub(crate) struct Tape {
 }
 
 impl Tape {
+    pub(crate) fn new(signal: fn(u64) -> f32, redundancy: bool) -> Self {
+        Self { signal: (0..20 * u64::from(RATE)).map(signal).collect(), redundancy }
+    }
+
     fn frame(&self, index: u64, out: &mut Vec<f32>) {
         let start = index as usize % (self.signal.len() / FRAME) * FRAME;
         out.extend(&self.signal[start..start + FRAME]);
@@ -129,8 +133,7 @@ impl Call {
     ) -> PlayoutStats {
         let mut random = Random(self.seed);
         let epoch = Instant::now();
-        let signal = (0..20 * u64::from(RATE)).map(self.signal).collect();
-        let tape = Tape { signal, redundancy: self.redundancy };
+        let tape = Tape::new(self.signal, self.redundancy);
         let mut playout = AudioPlayout::new(self.config, tape).expect("a legal configuration");
         let mut flying: BinaryHeap<std::cmp::Reverse<(Duration, u64)>> = BinaryHeap::new();
         let frame_time = Duration::from_secs_f64(0.02 / (1.0 + self.sender_ppm / 1e6));

@@ -2,9 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
+use futures_util::FutureExt;
 use parking_lot::Mutex;
 use remotemedia_codecs::{AudioDecoder, AudioDecoderSettings, audio_decoder};
-use remotemedia_jitter::{AudioPacket, AudioPlayout, PacketDecoder, PlayoutConfig, PlayoutStats, UndecodablePacket};
+use remotemedia_jitter::{
+    AudioPacket, AudioPlayout, PacketDecoder, PlayoutConfig, PlayoutStats, PullPhase, UndecodablePacket,
+};
 use remotemedia_media::{AudioFrame, Codec, MediaKind, PeerId};
 use remotemedia_mesh::{IncomingTrack, TrackItem};
 use remotemedia_rtp::opus_carries_redundancy;
@@ -13,10 +16,17 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::{executor::Executor, inbox::Inbox, media_time::MediaTime, pull_phase::PullPhase};
+use super::{executor::Executor, inbox::Inbox, media_time::MediaTime};
 
 /// Length of the frames that readers get.
 const FRAME: Duration = Duration::from_millis(20);
+
+/// How long a frame waits for a packet that is late, rather than be made up. What is made up while the packet is
+/// on its way pushes everything behind it back by a frame; the one frame that comes late by this pushes back nothing.
+const GRACE: Duration = Duration::from_millis(10);
+
+/// Most packets taken in before a frame, so that a flood cannot hold it up.
+const MOST_TAKEN: usize = 64;
 
 /// A playout that is late by more than this, as after the machine slept, goes on from now instead of catching up.
 const CATCH_UP: Duration = Duration::from_secs(1);
@@ -92,21 +102,34 @@ impl Task {
             return;
         }
         let mut next = Instant::now();
+        // Behind `next` while a late packet is waited for.
+        let mut due = next;
         loop {
             tokio::select! {
                 biased;
-                () = sleep_until(next) => {
+                () = sleep_until(due) => {
+                    self.take_what_is_there();
+                    if due == next && self.runs_dry() {
+                        due = next + GRACE;
+                        continue;
+                    }
                     self.play().await;
                     let now = Instant::now();
-                    let slack = self.playout.as_ref().map_or(Duration::ZERO, |p| p.slack());
-                    let sooner = self.phase.advance(slack, FRAME);
-                    next = if now > next + CATCH_UP { now } else { next + FRAME - sooner };
+                    let room = self.playout.as_ref().and_then(|p| p.room());
+                    let until_next = self.phase.advance(room, FRAME);
+                    next = if now > next + CATCH_UP { now } else { next + until_next };
+                    due = next;
                 }
                 track = self.incoming.recv() => match track {
                     Some(track) => self.begin(track),
                     None => return,
                 },
-                item = next_item(&mut self.track) => self.take(item),
+                item = next_item(&mut self.track) => {
+                    self.take(item);
+                    if !self.runs_dry() {
+                        due = next;
+                    }
+                }
                 Ok(()) = self.config.changed() => {
                     let config = *self.config.borrow_and_update();
                     if let Some(Err(error)) = self.playout.as_mut().map(|p| p.set_delays(&config)) {
@@ -159,6 +182,20 @@ impl Task {
         }
     }
 
+    /// Takes in what came while this task was late itself.
+    fn take_what_is_there(&mut self) {
+        for _ in 0..MOST_TAKEN {
+            let Some(item) = next_item(&mut self.track).now_or_never() else { return };
+            self.take(item);
+        }
+    }
+
+    /// Whether the next frame would have to be made up, the last one not.
+    fn runs_dry(&self) -> bool {
+        let samples = samples_of_frame(self.config.borrow().sample_rate);
+        self.playout.as_ref().is_some_and(|playout| playout.runs_dry(samples))
+    }
+
     fn playout_for_packets(&mut self) -> Option<&mut AudioPlayout<DecoderHook>> {
         if self.playout.is_none() {
             let config = *self.config.borrow_and_update();
@@ -173,7 +210,7 @@ impl Task {
     /// Gives the next frame to the inbox.
     async fn play(&mut self) {
         let PlayoutConfig { sample_rate, channels, clock_rate, .. } = *self.config.borrow();
-        let samples = (u64::from(sample_rate) * FRAME.as_millis() as u64 / 1_000) as usize;
+        let samples = samples_of_frame(sample_rate);
         let mut out = vec![0.0; samples * usize::from(channels)];
         let mut capture_time = None;
         if let Some(mut playout) = self.playout.take() {
@@ -202,6 +239,11 @@ impl Task {
         }
         self.position += FRAME;
     }
+}
+
+/// Samples per channel of a frame.
+fn samples_of_frame(sample_rate: u32) -> usize {
+    (u64::from(sample_rate) * FRAME.as_millis() as u64 / 1_000) as usize
 }
 
 fn new_playout(config: PlayoutConfig) -> Result<AudioPlayout<DecoderHook>, Box<dyn std::error::Error + Send + Sync>> {

@@ -6,7 +6,6 @@ mod clock;
 mod executor;
 mod inbox;
 mod media_time;
-mod pull_phase;
 mod reframe;
 mod roster;
 mod sending;

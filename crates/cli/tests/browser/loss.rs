@@ -1,0 +1,45 @@
+//! A twentieth of all media packets is lost each way: what is lost is sent again in time, so that pictures go on.
+
+use std::time::Duration;
+
+use crate::{
+    driver::{Browser, Kind},
+    page::{Page, has_decoded, number},
+    serve::{BOT, Serve},
+    turn,
+};
+
+const WANTED_GAP: Duration = Duration::from_millis(500);
+const LONGEST_GAP: Duration = Duration::from_millis(1_500);
+
+#[test]
+fn chromium_sees_no_freeze() {
+    let _turn = turn();
+    let serve = Serve::start_with(&["--drop", "0.05"]);
+    let page = Page::join(Browser::shared(Kind::Chromium), &serve, "page", "codec=vp8&pipeline=mirror");
+    page.connected_to(BOT, Duration::from_secs(20));
+    page.wait_until(&has_decoded(BOT, 30), Duration::from_secs(20));
+    let before = page.stats(BOT);
+    page.watch_decoded(BOT);
+    page.run_for(Duration::from_secs(30));
+    let seen = page.watched(BOT);
+    let after = page.stats(BOT);
+    let grown = |path: [&str; 3]| {
+        let [direction, kind, name] = path;
+        number(&after[direction][kind][name]) - number(&before[direction][kind][name])
+    };
+    let (sent, returned) = (grown(["out", "video", "frames"]), grown(["in", "video", "frames_decoded"]));
+    let (repeated, asked) = (grown(["in", "video", "rtx"]), grown(["out", "video", "rtx"]));
+    let verdict = if seen.longest_gap > WANTED_GAP { ", more than wanted" } else { "" };
+    println!(
+        "5 % lost each way: {sent} pictures sent, {returned} came back, longest gap {:.0?}{verdict}; packets repeated by the bot \
+         {repeated}, by the page {asked}; keyframes asked for by the bot {}, by the page {}",
+        seen.longest_gap,
+        grown(["out", "video", "pli"]),
+        grown(["in", "video", "pli"]),
+    );
+    assert!(seen.longest_gap <= LONGEST_GAP, "{seen:?}");
+    assert!(repeated > 0.0 && asked > 0.0, "what was lost is sent again, both ways");
+    // A picture that is not whole after its repetitions is lost, with those that lean on it.
+    assert!(returned >= sent * 0.9, "{returned} of {sent} pictures came back");
+}
