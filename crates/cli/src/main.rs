@@ -25,17 +25,14 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run a whole service: signaling, a page for browsers, and a bot that sends media back through a pipeline.
     Serve(serve::Args),
-    /// Take part in a call, with files for camera and microphone or without.
     Call(call::Args),
-    /// Run a signaling server.
     Signal(signal::Args),
 }
 
 /// Warnings, and what this program has to say. The WebRTC stack warns of the ordinary: of checks before there are candidates,
 /// of a server name that WebRTC does not use.
-const LOGGED: &str = "warn,remotemedia=info,rtc_ice=error,rtc_dtls=error,rtc=error,webrtc=error";
+const LOGGED: &str = "warn,remotemedia=info,rtc=error,webrtc=error";
 
 #[tokio::main]
 async fn main() -> ExitCode {

@@ -26,7 +26,8 @@ type Entry = (PeerId, Message, OwnedSemaphorePermit);
 type Wants = Box<dyn Fn(&PeerId) -> bool + Send + Sync>;
 
 /// Takes the messages of some peers away from [`Mesh::recv_message`](crate::Mesh::recv_message), each peer's into a queue
-/// of its own, so that a peer whose messages are not read holds up no other. Dropping it gives them back.
+/// of its own, so that a peer whose messages are not read holds up no other. It ends when it and all of its
+/// [`PeerMessages`] are dropped; later messages go to `recv_message` again, and those that wait in it are lost.
 pub struct MessageClaim {
     claim: Arc<Claim>,
 }

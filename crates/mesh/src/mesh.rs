@@ -272,14 +272,15 @@ impl Mesh {
         outcome.await.map_err(|_| disconnected())?.map_err(|_| disconnected())
     }
 
-    /// The next message of any peer whose messages nobody has claimed; `None` once the mesh is shut down and all are read. Nothing is lost: as long as
+    /// The next message of any peer whose messages nobody has claimed; `None` once the mesh is shut down and all are read.
+    /// Nothing is lost: as long as
     /// nobody reads, the peers' channels fill up and they have to wait. Cancel-safe.
     pub async fn recv_message(&self) -> Option<(PeerId, Message)> {
         self.shared.inbox.recv(&self.shared.cancel).await
     }
 
-    /// Takes the messages of the peers that `wants` names away from [`Mesh::recv_message`], until the claim is dropped. Of
-    /// several claims that want a peer, each gets every message.
+    /// Takes the messages of the peers that `wants` names away from [`Mesh::recv_message`], for as long as the claim is held.
+    /// Of several claims that want a peer, each gets every message.
     pub fn claim_messages(&self, wants: impl Fn(&PeerId) -> bool + Send + Sync + 'static) -> MessageClaim {
         self.shared.inbox.claim(wants)
     }

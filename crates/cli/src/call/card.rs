@@ -1,5 +1,6 @@
 //! The picture that is shown without a camera.
 
+use anyhow::Result;
 use remotemedia_webrtc::VideoFrame;
 
 /// Red, green, blue and yellow: top left, top right, bottom left, bottom right, in BT.601 limited range as (Y, Cb, Cr).
@@ -18,7 +19,7 @@ impl TestCard {
     }
 
     /// Picture number `number` of 30 a second; the square crosses the picture in four seconds.
-    pub(super) fn picture(&self, number: u64) -> Option<VideoFrame> {
+    pub(super) fn picture(&self, number: u64) -> Result<VideoFrame> {
         let (width, height) = (self.width as usize, self.height as usize);
         let side = (height / 8).max(2) & !1;
         let left = ((width - side) * (number % 120) as usize / 120) & !1;
@@ -36,7 +37,7 @@ impl TestCard {
                 }
             }
         }
-        VideoFrame::i420(self.width, self.height, packed).ok()
+        Ok(VideoFrame::i420(self.width, self.height, packed)?)
     }
 }
 

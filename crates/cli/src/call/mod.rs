@@ -100,7 +100,7 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     let transport = WebRtcTransport::new(config(&args)).map_err(with_hint)?;
     let mut events = transport.events();
     transport.start().await.map_err(with_hint)?;
-    let tally = Tally::new(Instant::now());
+    let tally = Tally::new();
     let call = Call { transport: transport.clone(), tally: Arc::clone(&tally), args: &args };
     let result = tokio::select! {
         result = call.hold(&mut events, microphone, camera, &mut recorders) => result,
@@ -185,6 +185,7 @@ impl Call<'_> {
                     Some(TransportEvent::PeerConnected { peer }) => {
                         let object = json!({"event": "peer_connected", "peer": peer.as_str()});
                         say(self.args.json, &object, &format!("{peer} is here"))?;
+                        self.tally.sample(&self.transport).await;
                         // The recorders are for the first.
                         let recorders = if sound_taken { None } else { Some((recorders.audio.as_ref(), recorders.video.as_ref())) };
                         sound_taken = true;
@@ -234,7 +235,6 @@ impl Call<'_> {
         peer: &PeerId,
         recorders: Option<(Option<&WavRecorder>, Option<&Y4mRecorder>)>,
     ) {
-        self.tally.met(peer);
         let (wav, y4m) = recorders.unwrap_or_default();
         let (wav, y4m) = (wav.map(WavRecorder::input), y4m.map(Y4mRecorder::input));
         let (transport, tally, id) = (self.transport.clone(), Arc::clone(&self.tally), peer.clone());

@@ -14,7 +14,6 @@ use tokio::time::{Duration, Instant};
 
 /// Counts while the call lasts.
 pub(super) struct Tally {
-    started: Instant,
     audio_sent: AtomicU64,
     video_sent: AtomicU64,
     peers: std::sync::Mutex<BTreeMap<PeerId, Seen>>,
@@ -22,7 +21,6 @@ pub(super) struct Tally {
 
 #[derive(Default)]
 struct Seen {
-    connected_after: Duration,
     audio_frames: u64,
     audible_frames: u64,
     pictures: u64,
@@ -38,9 +36,8 @@ struct Seen {
 }
 
 impl Tally {
-    pub(super) fn new(started: Instant) -> Arc<Self> {
-        let (audio_sent, video_sent) = Default::default();
-        Arc::new(Self { started, audio_sent, video_sent, peers: Default::default() })
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Self { audio_sent: AtomicU64::new(0), video_sent: AtomicU64::new(0), peers: Default::default() })
     }
 
     pub(super) fn said(&self) {
@@ -49,11 +46,6 @@ impl Tally {
 
     pub(super) fn shown(&self) {
         self.video_sent.fetch_add(1, Relaxed);
-    }
-
-    pub(super) fn met(&self, peer: &PeerId) {
-        let after = self.started.elapsed();
-        self.with(peer, |seen| seen.connected_after = after);
     }
 
     pub(super) fn heard(&self, peer: &PeerId, frame: &AudioFrame) {
@@ -103,11 +95,10 @@ impl Tally {
         self.sample(transport).await;
         let (audio_sent, video_sent) = (self.audio_sent.load(Relaxed), self.video_sent.load(Relaxed));
         let peers = self.lock();
-        let first = peers.values().map(|seen| seen.connected_after).min();
         let connect = peers.values().filter_map(|seen| seen.info.as_ref()).map(|info| info.metrics.connect_time).max();
         let described: serde_json::Map<String, Value> =
             peers.iter().map(|(peer, seen)| (peer.to_string(), seen.describe(audio_sent, video_sent))).collect();
-        json!({ "connect_ms": connect.or(first).map(millis), "peers": described })
+        json!({ "connect_ms": connect.map(millis), "peers": described })
     }
 
     fn with(&self, peer: &PeerId, change: impl FnOnce(&mut Seen)) {

@@ -63,7 +63,7 @@ impl Camera {
         for number in 0.. {
             clock.tick().await;
             let picture = match &mut self {
-                Self::Card(card) => card.picture(number),
+                Self::Card(card) => Some(card.picture(number)?),
                 Self::File { pictures, .. } => pictures.recv().await.transpose()?,
             };
             let Some(picture) = picture else { break };

@@ -45,7 +45,7 @@ async fn info(State(bot): State<Arc<Bot>>) -> Json<Value> {
 }
 
 async fn pipeline(State(bot): State<Arc<Bot>>, Path(peer): Path<String>) -> Response {
-    match bot.running(&peer).await {
+    match bot.running(&peer) {
         Some(running) => Json(describe(&running)).into_response(),
         None => failure(StatusCode::NOT_FOUND, &format!("{} has no call with {peer:?}", bot.id())),
     }

@@ -1,4 +1,4 @@
-use std::{collections::HashMap, sync::Arc};
+use std::sync::{Arc, OnceLock};
 
 use anyhow::Result;
 use remotemedia_webrtc::{
@@ -6,7 +6,6 @@ use remotemedia_webrtc::{
     WebRtcTransport, WebRtcTransportConfig,
 };
 use serde_json::json;
-use tokio::sync::Mutex;
 
 use super::{
     Args,
@@ -20,9 +19,8 @@ pub(super) struct Bot {
     transport: WebRtcTransport,
     pub(super) room: String,
     pub(super) pipelines: Arc<Pipelines>,
-    attachment: Mutex<Option<Arc<Attachment>>>,
-    /// Who has chosen another pipeline than the default one.
-    chosen: Mutex<HashMap<String, String>>,
+    /// From the start on.
+    attachment: OnceLock<Attachment>,
 }
 
 /// A peer's pipeline as it is now.
@@ -46,13 +44,7 @@ impl Bot {
             environment.network = Some(Arc::new(LossyNetwork::new(fraction)));
         }
         let transport = WebRtcTransport::with_environment(config, environment).map_err(with_hint)?;
-        Ok(Self {
-            transport,
-            room: args.room.clone(),
-            pipelines,
-            attachment: Mutex::default(),
-            chosen: Mutex::default(),
-        })
+        Ok(Self { transport, room: args.room.clone(), pipelines, attachment: OnceLock::new() })
     }
 
     pub(super) fn id(&self) -> &str {
@@ -69,7 +61,8 @@ impl Bot {
         let route = Route::from_all().with_messages().on_failure(FailurePolicy::Bypass);
         let manifest = Arc::clone(&self.pipelines.default().manifest);
         let attachment = self.transport.attach(manifest, route).await.map_err(with_hint)?;
-        *self.attachment.lock().await = Some(Arc::new(attachment));
+        // It is started once.
+        let _ = self.attachment.set(attachment);
         Ok(())
     }
 
@@ -81,7 +74,6 @@ impl Bot {
                     (json!({"event": "peer_connected", "peer": peer.as_str()}), format!("{peer} is here"))
                 }
                 TransportEvent::PeerDisconnected { peer, reason } => {
-                    self.chosen.lock().await.remove(peer.as_str());
                     let reason = reason.to_string();
                     let text = format!("{peer} has gone ({reason})");
                     (json!({"event": "peer_disconnected", "peer": peer.as_str(), "reason": reason}), text)
@@ -107,30 +99,21 @@ impl Bot {
     }
 
     /// `None` if the bot has no such peer.
-    pub(super) async fn running(&self, peer: &str) -> Option<Running> {
-        let metrics = self.attachment().await?.metrics(peer)?;
-        let name = self.chosen.lock().await.get(peer).cloned();
-        Some(Running { name: name.unwrap_or_else(|| self.pipelines.default().description.name.clone()), metrics })
+    pub(super) fn running(&self, peer: &str) -> Option<Running> {
+        let attachment = self.attachment.get()?;
+        let (manifest, metrics) = (attachment.manifest(peer)?, attachment.metrics(peer)?);
+        Some(Running { name: self.pipelines.name_of(&manifest)?.to_owned(), metrics })
     }
 
     /// Sends a peer's media through another pipeline until it leaves.
     pub(super) async fn choose(&self, peer: &str, pipeline: &Pipeline) -> Result<(), WebRtcError> {
-        let attachment = self.attachment().await.ok_or(WebRtcError::NotStarted)?;
-        // Held until it is done, so that two that choose at once leave what is told as it is.
-        let mut chosen = self.chosen.lock().await;
-        attachment.replace_for(peer, Arc::clone(&pipeline.manifest)).await?;
-        chosen.insert(peer.to_owned(), pipeline.description.name.clone());
-        Ok(())
+        let attachment = self.attachment.get().ok_or(WebRtcError::NotStarted)?;
+        attachment.replace_for(peer, Arc::clone(&pipeline.manifest)).await
     }
 
     pub(super) async fn shutdown(&self) {
-        self.attachment.lock().await.take();
         if let Err(error) = self.transport.shutdown().await {
             tracing::warn!(%error, "the bot did not end in order");
         }
-    }
-
-    async fn attachment(&self) -> Option<Arc<Attachment>> {
-        self.attachment.lock().await.clone()
     }
 }

@@ -66,7 +66,7 @@ fn fraction(text: &str) -> Result<f64, String> {
 }
 
 pub(crate) async fn run(args: Args) -> Result<()> {
-    // Everything that can be wrong is looked at before a port is taken.
+    // A manifest with a mistake is better learned before a port is taken.
     let pipelines = Arc::new(Pipelines::load(&args.manifest)?);
     let stop = shutdown::listen()?;
     let listener = bind(args.listen).await?;

@@ -77,6 +77,12 @@ impl Pipelines {
         self.0.iter().find(|pipeline| pipeline.description.name == name)
     }
 
+    /// The name of one of these manifests.
+    pub(super) fn name_of(&self, manifest: &Arc<Manifest>) -> Option<&str> {
+        let pipeline = self.0.iter().find(|pipeline| Arc::ptr_eq(&pipeline.manifest, manifest))?;
+        Some(&pipeline.description.name)
+    }
+
     pub(super) fn descriptions(&self) -> impl Iterator<Item = &Description> {
         self.0.iter().map(|pipeline| &pipeline.description)
     }

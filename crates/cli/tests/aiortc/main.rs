@@ -7,14 +7,13 @@
 mod process;
 
 use std::{
-    path::Path,
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
 use serde_json::{Value, json};
 
-use self::process::{PATIENCE, Process};
+use self::process::{PATIENCE, Process, event, mirror, python};
 
 /// In Y, Cb and Cr, what both sides send: red and green above, blue and yellow below.
 const TEST_PICTURE: [[f64; 3]; 4] =
@@ -52,12 +51,12 @@ fn calls_the_bot(codec: &str) {
     let _turn = turn();
     let (serve, signaling) = serve();
     let call = ["offer", "--to", "remotemedia", "--codec", codec, "--seconds", "5", "--expect-echo"];
-    let python = Process::python(&[&call[..], &["--signaling", &signaling]].concat());
-    python.event("joined", PATIENCE);
-    assert_eq!(serve.event("peer_connected", PATIENCE)["peer"], "python");
-    python.event("leaving", PATIENCE);
+    let python = python(&[&call[..], &["--signaling", &signaling]].concat());
+    event(&python, "joined", PATIENCE);
+    assert_eq!(event(&serve, "peer_connected", PATIENCE)["peer"], "python");
+    event(&python, "leaving", PATIENCE);
     let left = Instant::now();
-    let gone = serve.event("peer_disconnected", Duration::from_secs(3));
+    let gone = event(&serve, "peer_disconnected", Duration::from_secs(3));
     let noticed = left.elapsed();
     let figures = python.finish(PATIENCE).pop().unwrap();
     println!("{codec}: {figures}, its goodbye noticed after {noticed:.0?}");
@@ -75,8 +74,8 @@ fn is_called(arguments: &[&str], codec: &str) {
     // A room without the bot.
     let room = ["--signaling", &signaling, "--room", "quiet"];
     // Long enough for the caller to end the call.
-    let python = Process::python(&[&["answer", "--seconds", "60"], &room[..]].concat());
-    python.event("joined", PATIENCE);
+    let python = python(&[&["answer", "--seconds", "60"], &room[..]].concat());
+    event(&python, "joined", PATIENCE);
     let call =
         ["call", "--peer-id", "caller", "--to", "python", "--duration", "5", "--message", "hello, python", "--json"];
     let call = Process::remotemedia("call", &[&call, &room[..], arguments].concat());
@@ -102,10 +101,10 @@ fn is_called(arguments: &[&str], codec: &str) {
 
 /// A server with the bot, and where its signaling is.
 fn serve() -> (Process, String) {
-    let mirror = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser/pipelines/mirror.yaml");
+    let mirror = mirror();
     let arguments = ["serve", "--listen", "127.0.0.1:0", "--json", "--manifest", mirror.to_str().unwrap()];
     let serve = Process::remotemedia("serve", &arguments);
-    let signaling = serve.event("ready", PATIENCE)["signaling_url"].as_str().unwrap().to_owned();
+    let signaling = event(&serve, "ready", PATIENCE)["signaling_url"].as_str().unwrap().to_owned();
     (serve, signaling)
 }
 

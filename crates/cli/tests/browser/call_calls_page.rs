@@ -10,29 +10,12 @@ use crate::{
     sound, turn,
 };
 
-#[test]
-fn chromium_in_vp8() {
-    check(Kind::Chromium, "VP8");
-}
-
-#[test]
-fn chromium_in_vp9() {
-    check(Kind::Chromium, "VP9");
-}
-
-#[test]
-fn chromium_in_h264() {
-    check(Kind::Chromium, "H264");
-}
-
-#[test]
-fn firefox_in_vp8() {
-    check(Kind::Firefox, "VP8");
-}
-
-#[test]
-fn firefox_in_vp9() {
-    check(Kind::Firefox, "VP9");
+cases! {
+    chromium_in_vp8(Chromium, "VP8");
+    chromium_in_vp9(Chromium, "VP9");
+    chromium_in_h264(Chromium, "H264");
+    firefox_in_vp8(Firefox, "VP8");
+    firefox_in_vp9(Firefox, "VP9");
 }
 
 fn check(kind: Kind, codec: &str) {

@@ -5,6 +5,16 @@
 //! room longer.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+/// A test named for each browser and codec, which calls the file's `check`.
+macro_rules! cases {
+    ($($name:ident($browser:ident, $codec:literal);)*) => {$(
+        #[test]
+        fn $name() {
+            check(crate::driver::Kind::$browser, $codec);
+        }
+    )*};
+}
+
 mod driver;
 mod page;
 mod picture;

@@ -10,19 +10,10 @@ use crate::{
     turn,
 };
 
-#[test]
-fn chromium_in_vp8() {
-    check(Kind::Chromium, "VP8");
-}
-
-#[test]
-fn firefox_in_vp8() {
-    check(Kind::Firefox, "VP8");
-}
-
-#[test]
-fn firefox_in_vp9() {
-    check(Kind::Firefox, "VP9");
+cases! {
+    chromium_in_vp8(Chromium, "VP8");
+    firefox_in_vp8(Firefox, "VP8");
+    firefox_in_vp9(Firefox, "VP9");
 }
 
 fn check(kind: Kind, codec: &str) {

@@ -18,7 +18,7 @@ use super::{
     Route,
     lanes::Lanes,
     outputs::Outputs,
-    worker::{Replace, Worker},
+    worker::{Replace, Running, Worker},
 };
 use crate::{
     engine::{Engine, FrameQueue, Inbox},
@@ -70,8 +70,8 @@ struct Handle {
     /// Tells a peer that came back from the one before.
     inbox: Arc<Inbox>,
     commands: mpsc::Sender<Replace>,
-    control: Arc<Mutex<Option<SessionControl>>>,
-    dropped: (Arc<FrameQueue<AudioFrame>>, Arc<FrameQueue<VideoFrame>>),
+    running: Arc<Mutex<Running>>,
+    queues: (Arc<FrameQueue<AudioFrame>>, Arc<FrameQueue<VideoFrame>>),
 }
 
 impl Attachment {
@@ -100,17 +100,22 @@ impl Attachment {
 
     /// The session of one peer, to read its metrics or to give its nodes new params; `None` if there is none at present.
     pub fn session(&self, peer: &str) -> Option<SessionControl> {
-        self.state.worker(peer)?.control.lock().clone()
+        self.state.worker(peer)?.running.lock().control.clone()
+    }
+
+    /// The manifest that one peer's media goes through; `None` if there is no such peer at present.
+    pub fn manifest(&self, peer: &str) -> Option<Arc<Manifest>> {
+        Some(Arc::clone(&self.state.worker(peer)?.running.lock().manifest))
     }
 
     /// What the pipeline of one peer has done so far; `None` if that peer has none at present.
     pub fn metrics(&self, peer: &str) -> Option<RouteMetrics> {
         let worker = self.state.worker(peer)?;
-        let nodes = worker.control.lock().as_ref().map(SessionControl::metrics).unwrap_or_default();
+        let nodes = worker.running.lock().control.as_ref().map(SessionControl::metrics).unwrap_or_default();
         Some(RouteMetrics {
             nodes,
-            audio_frames_dropped: worker.dropped.0.dropped(),
-            video_frames_dropped: worker.dropped.1.dropped(),
+            audio_frames_dropped: worker.queues.0.dropped(),
+            video_frames_dropped: worker.queues.1.dropped(),
         })
     }
 
@@ -219,11 +224,12 @@ impl Supervisor {
         let messages = self.claim.as_ref().map(|claim| claim.messages_of(peer));
         let lanes = Lanes::new(&inbox, messages);
         let (commands, incoming) = mpsc::channel(1);
-        let control = Arc::new(Mutex::new(None));
-        let dropped = lanes.dropped();
+        let manifest = Arc::clone(&self.state.manifest.lock());
+        let running = Arc::new(Mutex::new(Running { manifest, control: None }));
+        let queues = lanes.queues();
         workers.insert(
             peer.clone(),
-            Handle { inbox: Arc::clone(&inbox), commands, control: Arc::clone(&control), dropped },
+            Handle { inbox: Arc::clone(&inbox), commands, running: Arc::clone(&running), queues },
         );
         drop(workers);
         let worker = Worker {
@@ -236,10 +242,9 @@ impl Supervisor {
                 peer.clone(),
             ),
             runner: self.parts.runner.clone(),
-            manifest: Arc::clone(&self.state.manifest.lock()),
             policy: self.route.on_failure,
             commands: incoming,
-            control,
+            running,
             events: self.parts.events.clone(),
         };
         let peer = peer.clone();

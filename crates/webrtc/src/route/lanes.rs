@@ -54,8 +54,8 @@ impl Lanes {
         }
     }
 
-    /// Audio and video frames that were dropped because the pipeline did not take them in time.
-    pub(super) fn dropped(&self) -> (Arc<FrameQueue<AudioFrame>>, Arc<FrameQueue<VideoFrame>>) {
+    /// Where audio and video wait; they count what they drop.
+    pub(super) fn queues(&self) -> (Arc<FrameQueue<AudioFrame>>, Arc<FrameQueue<VideoFrame>>) {
         (Arc::clone(&self.audio.source), Arc::clone(&self.video.source))
     }
 }

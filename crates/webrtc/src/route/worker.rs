@@ -31,17 +31,23 @@ pub(super) struct Replace {
     pub(super) done: oneshot::Sender<Result<(), RuntimeError>>,
 }
 
+/// What a worker runs, for those who watch.
+#[derive(Debug)]
+pub(super) struct Running {
+    pub(super) manifest: Arc<Manifest>,
+    /// `None` before the session and after it has failed.
+    pub(super) control: Option<SessionControl>,
+}
+
 /// Runs one peer's media through one pipeline after another until the peer leaves.
 pub(super) struct Worker {
     pub(super) peer: PeerId,
     pub(super) lanes: Lanes,
     pub(super) outputs: Outputs,
     pub(super) runner: PipelineRunner,
-    pub(super) manifest: Arc<Manifest>,
     pub(super) policy: FailurePolicy,
     pub(super) commands: mpsc::Receiver<Replace>,
-    /// The session that runs, for those who watch.
-    pub(super) control: Arc<Mutex<Option<SessionControl>>>,
+    pub(super) running: Arc<Mutex<Running>>,
     pub(super) events: broadcast::Sender<TransportEvent>,
 }
 
@@ -57,9 +63,10 @@ impl Worker {
         let mut replaced = None;
         loop {
             let started = Instant::now();
-            let end = match self.runner.create_session(&self.manifest) {
+            let manifest = Arc::clone(&self.running.lock().manifest);
+            let end = match self.runner.create_session(&manifest) {
                 Ok(session) => {
-                    *self.control.lock() = Some(session.control());
+                    self.running.lock().control = Some(session.control());
                     answer(replaced.take(), Ok(()));
                     let (sender, receiver) = session.split();
                     self.run_session(sender, receiver).await
@@ -80,7 +87,7 @@ impl Worker {
             match end {
                 End::PeerLeft => return self.outputs.flush(DRAIN).await,
                 End::Replaced(Replace { manifest, done }) => {
-                    self.manifest = manifest;
+                    self.running.lock().manifest = manifest;
                     replaced = Some(done);
                 }
                 End::Failed => {}
@@ -113,7 +120,7 @@ impl Worker {
 
     /// What the policy has for the time until the pipeline is replaced. `Failed` means that it is to be started again.
     async fn after_failure(&mut self, started: Instant) -> End {
-        *self.control.lock() = None;
+        self.running.lock().control = None;
         let Self { lanes, outputs, commands, .. } = self;
         let outputs = &*outputs;
         let bypasses = self.policy == FailurePolicy::Bypass;

@@ -1,0 +1,86 @@
+//! Programs that print one JSON object a line.
+
+use std::{
+    io::{BufRead, BufReader, Read},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::mpsc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+
+/// A child that is killed at the end, with what it said shown if the test failed.
+pub(crate) struct Process {
+    name: &'static str,
+    child: Child,
+    pub(crate) lines: mpsc::Receiver<Value>,
+    log: Option<thread::JoinHandle<String>>,
+}
+
+/// The pipeline of the demo that swaps left and right and doubles the loudness.
+pub(crate) fn mirror() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/pipelines/mirror.yaml")
+}
+
+impl Process {
+    /// The program under test.
+    pub(crate) fn remotemedia(name: &'static str, arguments: &[&str]) -> Self {
+        Self::start(name, Command::new(env!("CARGO_BIN_EXE_remotemedia")).args(arguments))
+    }
+
+    pub(crate) fn start(name: &'static str, command: &mut Command) -> Self {
+        let command = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap_or_else(|error| panic!("{name} cannot be started: {error}"));
+        let (output, mut errors) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+        let (sender, lines) = mpsc::channel();
+        thread::spawn(move || {
+            for line in BufReader::new(output).lines().map_while(Result::ok) {
+                let line = serde_json::from_str(&line).unwrap_or(Value::String(line));
+                if sender.send(line).is_err() {
+                    break;
+                }
+            }
+        });
+        let log = thread::spawn(move || {
+            let mut log = Vec::new();
+            errors.read_to_end(&mut log).ok();
+            String::from_utf8_lossy(&log).into_owned()
+        });
+        Self { name, child, lines, log: Some(log) }
+    }
+
+    /// The next line of its output; `None` when there are no more.
+    pub(crate) fn line(&self, within: Duration) -> Option<Value> {
+        match self.lines.recv_timeout(within) {
+            Ok(line) => Some(line),
+            Err(mpsc::RecvTimeoutError::Disconnected) => None,
+            Err(mpsc::RecvTimeoutError::Timeout) => panic!("{} said nothing for {within:?}", self.name),
+        }
+    }
+
+    /// Waits for its end and answers what it printed since it was last looked at.
+    pub(crate) fn finish(mut self, within: Duration) -> Vec<Value> {
+        let limit = Instant::now() + within;
+        let mut lines = Vec::new();
+        while let Some(line) = self.line(limit.saturating_duration_since(Instant::now())) {
+            lines.push(line);
+        }
+        let status = self.child.wait().unwrap();
+        assert!(status.success(), "{} ended with {status} after {lines:?}", self.name);
+        lines
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+        let log = self.log.take().and_then(|log| log.join().ok()).unwrap_or_default();
+        if thread::panicking() {
+            let lines: Vec<String> = self.lines.try_iter().map(|line| line.to_string()).collect();
+            eprintln!("--- {} printed:\n{}\n--- and logged:\n{log}", self.name, lines.join("\n"));
+        }
+    }
+}
