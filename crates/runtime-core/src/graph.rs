@@ -46,11 +46,7 @@ pub(crate) enum Destination {
 impl Graph {
     /// Joins `manifest` with the types of `registry`.
     pub(crate) fn compile(manifest: &Manifest, registry: &NodeRegistry) -> Result<Self, ManifestError> {
-        let nodes = build_nodes(manifest, registry)?;
-        let edges = with_implied_ends(manifest, &nodes);
-        check_connections(manifest, &nodes, &edges)?;
-        let order = topological_order(nodes.len(), &edges);
-        check_kinds(manifest, &nodes, &edges, &order)?;
+        let Checked { nodes, edges, order } = Checked::new(manifest, registry)?;
         Ok(Self::assemble(manifest, nodes, &edges, &order))
     }
 
@@ -89,18 +85,32 @@ pub(crate) fn connections(
     manifest: &Manifest,
     registry: &NodeRegistry,
 ) -> Result<Vec<(String, String)>, ManifestError> {
-    let nodes = build_nodes(manifest, registry)?;
     let id = |end| manifest.id_of(end).to_owned();
-    Ok(with_implied_ends(manifest, &nodes).iter().map(|edge| (id(edge.from), id(edge.to))).collect())
+    Ok(Checked::new(manifest, registry)?.edges.iter().map(|edge| (id(edge.from), id(edge.to))).collect())
 }
 
-fn build_nodes(manifest: &Manifest, registry: &NodeRegistry) -> Result<Vec<GraphNode>, ManifestError> {
-    let build = |spec: &NodeSpec| {
-        let node_type = registry.resolve(manifest, spec)?;
-        let (params, instance) = build_node(manifest, spec, &node_type)?;
-        Ok(GraphNode { spec: spec.clone(), node_type, params, instance, targets: Vec::new(), fed_by: 0 })
-    };
-    manifest.nodes.iter().map(build).collect()
+/// A manifest joined with its node types, everything about it checked.
+struct Checked {
+    nodes: Vec<GraphNode>,
+    edges: Vec<Edge>,
+    /// In which data flows through the nodes.
+    order: Vec<usize>,
+}
+
+impl Checked {
+    fn new(manifest: &Manifest, registry: &NodeRegistry) -> Result<Self, ManifestError> {
+        let build = |spec: &NodeSpec| {
+            let node_type = registry.resolve(manifest, spec)?;
+            let (params, instance) = build_node(manifest, spec, &node_type)?;
+            Ok(GraphNode { spec: spec.clone(), node_type, params, instance, targets: Vec::new(), fed_by: 0 })
+        };
+        let nodes = manifest.nodes.iter().map(build).collect::<Result<Vec<_>, ManifestError>>()?;
+        let edges = with_implied_ends(manifest, &nodes);
+        check_connections(manifest, &nodes, &edges)?;
+        let order = topological_order(nodes.len(), &edges);
+        check_kinds(manifest, &nodes, &edges, &order)?;
+        Ok(Self { nodes, edges, order })
+    }
 }
 
 /// Builds the node of `spec`, or says which of its params is wrong, and where.

@@ -78,7 +78,6 @@ impl PipelineRunner {
     ///
     /// As [`PipelineRunner::check`].
     pub fn connections(&self, manifest: &Manifest) -> Result<Vec<(String, String)>, ManifestError> {
-        self.check(manifest)?;
         graph::connections(manifest, &self.registry)
     }
 
