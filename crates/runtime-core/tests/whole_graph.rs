@@ -53,6 +53,29 @@ pipeline:
 ";
 
 #[tokio::test]
+async fn a_node_is_told_which_node_or_input_its_data_comes_from() {
+    let yaml = "
+pipeline:
+  nodes: [{ id: a, type: A }, { id: last, type: From }]
+  graph: [{ from: input, to: a }, { from: a, to: last }, { from: input, to: last }, { from: last, to: output }]
+";
+    let mut session = session_with(yaml, |registry| {
+        tagging(registry, "A");
+        registry.register_fn("From", |input, out| {
+            let from = out.from().unwrap_or("nowhere").to_owned();
+            if let RuntimeData::Text(text) = input {
+                out.emit(format!("{text} from {from}"));
+            }
+            Ok(())
+        });
+    });
+    session.send_input(TransportData::new("x")).await.unwrap();
+    let mut texts = drain(&mut session).await;
+    texts.sort();
+    assert_eq!(texts, ["x from input", "xA from a"]);
+}
+
+#[tokio::test]
 async fn branches_part_and_meet_again() {
     let mut session = session_with(DIAMOND, |registry| {
         ["A", "B", "C", "D"].into_iter().for_each(|name| tagging(registry, name));

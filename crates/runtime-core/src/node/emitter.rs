@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use crate::{
     data::RuntimeData,
@@ -12,11 +12,12 @@ use crate::{
 pub struct Emitter<'a> {
     origin: &'a Origin,
     emitted: &'a mut Vec<Envelope>,
+    pub(crate) from: Option<Arc<str>>,
 }
 
 impl<'a> Emitter<'a> {
     pub(crate) fn new(origin: &'a Origin, emitted: &'a mut Vec<Envelope>) -> Self {
-        Self { origin, emitted }
+        Self { origin, emitted, from: None }
     }
 
     /// Sends `data` on, after the node's call has returned.
@@ -27,6 +28,11 @@ impl<'a> Emitter<'a> {
     /// Sends `data` on with one more metadata entry.
     pub fn emit_with(&mut self, data: impl Into<RuntimeData>, key: impl Into<String>, value: impl Into<String>) {
         self.emitted.push(self.origin.derive_with(data.into(), key.into(), value.into()));
+    }
+
+    /// The id of the node, or of the pipeline's input, that sent what the node works on; `None` on the node's own clock.
+    pub fn from(&self) -> Option<&str> {
+        self.from.as_deref()
     }
 
     /// The sequence number of the input that the node works on.
@@ -45,17 +51,23 @@ impl<'a> Emitter<'a> {
 pub struct AsyncEmitter<'a> {
     origin: &'a Origin,
     outlet: &'a Outlet,
+    pub(crate) from: Option<Arc<str>>,
 }
 
 impl<'a> AsyncEmitter<'a> {
     pub(crate) fn new(origin: &'a Origin, outlet: &'a Outlet) -> Self {
-        Self { origin, outlet }
+        Self { origin, outlet, from: None }
     }
 
     /// Sends `data` on, and waits while whoever takes it is behind. That wait is not part of the node's time-out.
     pub async fn emit(&mut self, data: impl Into<RuntimeData>) {
         let envelope = self.origin.derive(data.into());
         self.outlet.send_on_behalf(envelope).await;
+    }
+
+    /// The id of the node, or of the pipeline's input, that sent what the node works on; `None` on the node's own clock.
+    pub fn from(&self) -> Option<&str> {
+        self.from.as_deref()
     }
 
     /// The sequence number of the input that the node works on.

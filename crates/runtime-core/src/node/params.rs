@@ -278,6 +278,16 @@ pub enum ParamProblem {
         /// The other.
         second: &'static str,
     },
+    /// The value has the right form, but what it names cannot be used, for example a file that is not there.
+    #[error("param {param:?}: {value:?} cannot be used: {reason}")]
+    Unusable {
+        /// The param.
+        param: &'static str,
+        /// Its value.
+        value: String,
+        /// What is wrong with it and what to do.
+        reason: String,
+    },
 }
 
 impl ParamProblem {
@@ -285,7 +295,7 @@ impl ParamProblem {
     pub fn param(&self) -> &str {
         match self {
             Self::Unknown { param, .. } => param,
-            Self::BadValue { param, .. } | Self::Missing { param, .. } => param,
+            Self::BadValue { param, .. } | Self::Missing { param, .. } | Self::Unusable { param, .. } => param,
             Self::Exclusive { second, .. } => second,
         }
     }

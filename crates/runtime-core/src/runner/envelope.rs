@@ -20,6 +20,8 @@ pub(crate) struct Origin {
 pub(crate) struct Envelope {
     pub(crate) data: RuntimeData,
     pub(crate) origin: Origin,
+    /// The node or input that sent it along an edge; `None` until it is sent.
+    pub(crate) from: Option<Arc<str>>,
 }
 
 /// What a node's task receives.
@@ -45,7 +47,7 @@ pub(crate) enum Output {
 impl Origin {
     /// Data made from this origin.
     pub(crate) fn derive(&self, data: RuntimeData) -> Envelope {
-        Envelope { data, origin: self.clone() }
+        Envelope { data, origin: self.clone(), from: None }
     }
 
     /// The same with one more metadata entry.
@@ -61,7 +63,7 @@ impl Envelope {
     /// An input, with the token that says that it is in flight.
     pub(crate) fn from_input(input: TransportData, token: Token) -> Self {
         let metadata = (!input.metadata.is_empty()).then(|| Arc::new(input.metadata));
-        Self { data: input.data, origin: Origin { sequence: input.sequence, metadata, token: Some(token) } }
+        Self { data: input.data, origin: Origin { sequence: input.sequence, metadata, token: Some(token) }, from: None }
     }
 
     /// An output of the port `port`; its token ends here.

@@ -3,6 +3,7 @@
 use std::{
     any::Any,
     panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
     time::Duration,
 };
 
@@ -18,7 +19,8 @@ use crate::{
 /// What a node is called for.
 #[derive(Debug)]
 pub(crate) enum Work {
-    Process(RuntimeData),
+    /// Data, and which node or input it comes from.
+    Process(RuntimeData, Option<Arc<str>>),
     Finish,
     Tick,
 }
@@ -142,7 +144,10 @@ impl Instance {
 
 fn call_node(node: &mut dyn Node, work: Work, out: &mut Emitter<'_>) -> Result<(), Failure> {
     let result = catch_unwind(AssertUnwindSafe(|| match work {
-        Work::Process(input) => node.process(input, out),
+        Work::Process(input, from) => {
+            out.from = from;
+            node.process(input, out)
+        }
         Work::Finish => node.finish(out),
         Work::Tick => node.tick(out),
     }));
@@ -161,7 +166,10 @@ async fn call_async(
     let mut out = AsyncEmitter::new(origin, outlet);
     let call = async {
         match work {
-            Work::Process(input) => node.process(input, &mut out).await,
+            Work::Process(input, from) => {
+                out.from = from;
+                node.process(input, &mut out).await
+            }
             Work::Finish => node.finish(&mut out).await,
             Work::Tick => node.tick(&mut out).await,
         }

@@ -60,8 +60,9 @@ impl Outlet {
     }
 
     /// Sends `envelope` along every edge that lets it pass.
-    pub(crate) async fn send(&self, envelope: Envelope) {
+    pub(crate) async fn send(&self, mut envelope: Envelope) {
         self.stats.emitted();
+        envelope.from = Some(Arc::clone(&self.node));
         let kind = envelope.data.kind();
         let Some(last) = self.links.iter().rposition(|link| link.only.contains(kind)) else { return };
         for link in self.links[..last].iter().filter(|link| link.only.contains(kind)) {

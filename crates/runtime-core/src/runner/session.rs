@@ -62,6 +62,8 @@ struct Input {
 
 #[derive(Debug)]
 struct InputLink {
+    /// The input's id.
+    from: Arc<str>,
     to: InputEnd,
     only: KindSet,
 }
@@ -84,7 +86,7 @@ impl Session {
 
         let inputs = manifest.inputs.iter().zip(&graph.inputs).map(|(port, targets)| Input {
             id: Arc::clone(&port.id),
-            links: targets.iter().map(|target| input_link(target, &inboxes, &output, &ports)).collect(),
+            links: targets.iter().map(|target| input_link(&port.id, target, &inboxes, &output, &ports)).collect(),
         });
         let inputs = inputs.collect();
 
@@ -417,7 +419,7 @@ impl Inner {
     /// Waits for room at the far end of `link`.
     async fn reserve<'a>(&self, link: &'a InputLink) -> Result<Room<'a>, RuntimeError> {
         let room = match &link.to {
-            InputEnd::Node(inbox) => inbox.reserve().await.map(Room::Node).ok(),
+            InputEnd::Node(inbox) => inbox.reserve().await.map(|permit| Room::Node(permit, &link.from)).ok(),
             InputEnd::Output(outputs, port) => match outputs.try_reserve() {
                 Ok(permit) => Some(Room::Output(permit, port)),
                 Err(_) => {
@@ -437,14 +439,16 @@ impl Inner {
 }
 
 enum Room<'a> {
-    Node(Permit<'a, Message>),
+    Node(Permit<'a, Message>, &'a Arc<str>),
     Output(Permit<'a, Output>, &'a Arc<str>),
 }
 
 impl Room<'_> {
     fn send(self, envelope: Envelope) {
         match self {
-            Self::Node(permit) => permit.send(Message::Data(envelope)),
+            Self::Node(permit, from) => {
+                permit.send(Message::Data(Envelope { from: Some(Arc::clone(from)), ..envelope }));
+            }
             Self::Output(permit, port) => permit.send(Output::Data { envelope, port: Arc::clone(port) }),
         }
     }
@@ -459,6 +463,7 @@ fn link(target: &Target, inboxes: &[mpsc::Sender<Message>], ports: &[Arc<str>]) 
 }
 
 fn input_link(
+    from: &Arc<str>,
     target: &Target,
     inboxes: &[mpsc::Sender<Message>],
     output: &mpsc::Sender<Output>,
@@ -468,5 +473,5 @@ fn input_link(
         Destination::Node(node) => InputEnd::Node(inboxes[node].clone()),
         Destination::Output(port) => InputEnd::Output(output.clone(), Arc::clone(&ports[port])),
     };
-    InputLink { to, only: target.only }
+    InputLink { from: Arc::clone(from), to, only: target.only }
 }

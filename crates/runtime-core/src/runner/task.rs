@@ -49,7 +49,7 @@ impl NodeTask {
             };
             match message {
                 None => return,
-                Some(Message::Data(Envelope { data, origin })) => self.process(data, origin).await,
+                Some(Message::Data(Envelope { data, origin, from })) => self.process(data, origin, from).await,
                 Some(Message::Finish(origin)) => {
                     self.ends_to_come = self.ends_to_come.saturating_sub(1);
                     if self.ends_to_come == 0 {
@@ -75,7 +75,7 @@ impl NodeTask {
         Some(ticks)
     }
 
-    async fn process(&mut self, data: RuntimeData, origin: Origin) {
+    async fn process(&mut self, data: RuntimeData, origin: Origin, from: Option<Arc<str>>) {
         let kind = data.kind();
         if !self.node_type.accepted_kinds().contains(kind) {
             let bypassed = (self.outlet.policy == OnError::Bypass).then_some(data);
@@ -83,7 +83,7 @@ impl NodeTask {
             self.fail(error, false, origin, bypassed).await;
             return;
         }
-        self.work(Work::Process(data), origin).await;
+        self.work(Work::Process(data, from), origin).await;
     }
 
     async fn work(&mut self, work: Work, origin: Origin) {
@@ -91,10 +91,10 @@ impl NodeTask {
             return;
         }
         let bypassed = match &work {
-            Work::Process(data) if self.outlet.policy == OnError::Bypass => Some(data.clone()),
+            Work::Process(data, _) if self.outlet.policy == OnError::Bypass => Some(data.clone()),
             _ => None,
         };
-        let counts = matches!(work, Work::Process(_));
+        let counts = matches!(work, Work::Process(..));
         let started = Instant::now();
         let result = self.instance.call(work, &origin, &self.outlet, &mut self.emitted, self.timeout).await;
         if counts {
