@@ -25,7 +25,7 @@ pub use crate::{
     error::{Result, WebRtcError},
     events::{TransportEvent, TransportEvents},
     message::DataChannelMessage,
-    route::{Attachment, FailurePolicy, Route, RouteMetrics},
+    route::{Attachment, FailurePolicy, Route, RouteMetrics, Target},
     transport::{
         BroadcastFailure, BroadcastStats, Environment, PeerInfo, PeerMetrics, SharedSignaler, WebRtcTransport,
     },

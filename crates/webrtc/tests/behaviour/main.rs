@@ -15,8 +15,10 @@ mod picture_size;
 mod playout;
 mod precedence;
 mod refusals;
+mod replacement;
 mod routes;
 mod server;
+mod shared_routes;
 #[path = "../support/mod.rs"]
 mod support;
 mod world;
