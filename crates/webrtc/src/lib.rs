@@ -27,7 +27,8 @@ pub use crate::{
     message::DataChannelMessage,
     route::{Attachment, FailurePolicy, Route, RouteMetrics, Target},
     transport::{
-        BroadcastFailure, BroadcastStats, Environment, PeerInfo, PeerMetrics, SharedSignaler, WebRtcTransport,
+        BroadcastFailure, BroadcastStats, Environment, Heard, Interruption, PeerInfo, PeerMetrics, SharedSignaler,
+        Speaker, WebRtcTransport,
     },
 };
 pub use remotemedia_media::{

@@ -19,6 +19,7 @@ mod replacement;
 mod routes;
 mod server;
 mod shared_routes;
+mod speaker;
 #[path = "../support/mod.rs"]
 mod support;
 mod world;
