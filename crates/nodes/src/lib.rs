@@ -15,6 +15,7 @@
 
 pub mod audio;
 pub mod flow;
+pub mod video;
 
 use remotemedia_runtime_core::node::NodeRegistry;
 
@@ -29,6 +30,7 @@ pub fn registry() -> NodeRegistry {
 pub fn register(registry: &mut NodeRegistry) {
     audio::register(registry);
     flow::register(registry);
+    video::register(registry);
 }
 
 #[cfg(doctest)]

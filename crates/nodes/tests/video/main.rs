@@ -1,0 +1,16 @@
+//! What the video nodes do to pictures, each behaviour in a file of its own.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod any_size;
+mod background_blur;
+mod crop;
+mod format;
+#[cfg(feature = "onnx")]
+mod onnx;
+mod other_data;
+mod overlay;
+mod scale;
+mod support;
+mod test_card;
