@@ -4,7 +4,8 @@
 //! given (Opus; VP9, VP8 or H.264), decodes what it receives, and runs media through pipelines of
 //! `remotemedia-runtime-core`.
 //!
-//! Features: `opus`, `h264` and `vpx` (VP8 and VP9; needs the system's libvpx), all on by default.
+//! Features: `opus`, `h264`, `vpx` (VP8 and VP9; needs the system's libvpx) and `nodes` (the native nodes of pipelines), all on
+//! by default; `onnx` for a model of your own in `BackgroundBlur`.
 #![forbid(unsafe_code)]
 
 pub mod data_channel;
@@ -38,6 +39,10 @@ pub use remotemedia_mesh::{
     ConnectionReport, ConnectionStage, DatagramSocket, DisconnectReason, IceCandidate, Network, Signaler,
     SignalingError, SignalingEvent, SignalingMessage,
 };
+
+/// The native nodes that pipelines are made of, registered unless [`Environment::nodes`] says otherwise.
+#[cfg(feature = "nodes")]
+pub use remotemedia_nodes as nodes;
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

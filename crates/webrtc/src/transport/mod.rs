@@ -67,7 +67,8 @@ pub struct Environment {
     /// Runs codecs on the calling task instead of the pool of codec threads. For virtual time (tokio's paused clock),
     /// which stands still while a task works but not while it waits for a thread.
     pub inline_codecs: bool,
-    /// The node types that its pipelines are made of. Default: those of `remotemedia-runtime-core`.
+    /// The node types that its pipelines are made of. Default: those of `remotemedia-runtime-core` and, with the feature
+    /// `nodes`, of `remotemedia-nodes`.
     pub nodes: Option<Arc<NodeRegistry>>,
 }
 
@@ -118,7 +119,7 @@ impl WebRtcTransport {
                 lifecycle: AsyncMutex::new(()),
                 running: RwLock::new(None),
                 events,
-                pipelines: nodes.map_or_else(PipelineRunner::new, PipelineRunner::with_registry),
+                pipelines: nodes.map_or_else(native_nodes, PipelineRunner::with_registry),
             }),
         })
     }
@@ -181,4 +182,16 @@ impl fmt::Debug for WebRtcTransport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WebRtcTransport").field("peer_id", self.peer_id()).finish_non_exhaustive()
     }
+}
+
+/// A runner of the node types that a transport knows when it is told of no others.
+#[cfg(feature = "nodes")]
+fn native_nodes() -> PipelineRunner {
+    PipelineRunner::with_registry(remotemedia_nodes::registry())
+}
+
+/// A runner of the node types that a transport knows when it is told of no others.
+#[cfg(not(feature = "nodes"))]
+fn native_nodes() -> PipelineRunner {
+    PipelineRunner::new()
 }

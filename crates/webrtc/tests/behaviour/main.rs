@@ -4,9 +4,11 @@
 
 mod audio_formats;
 mod audio_queue;
+mod barge_in;
 mod broadcast;
 mod call;
 mod codec_preference;
+mod conference;
 mod late_joiner;
 mod lifecycle;
 mod live_settings;
