@@ -2,7 +2,7 @@
 //!
 //! `cargo run --release --example data_channel_control -- --duration 9`
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use remotemedia_codecs::test_media::Clip;
 use remotemedia_examples::{Error, Stage, duration};

@@ -8,7 +8,7 @@ use remotemedia_examples::{Error, Stage, duration, tone_level};
 use remotemedia_runtime_core::{
     data::AudioFrame,
     manifest::Manifest,
-    transport::{StreamSession, TransportData},
+    transport::TransportData,
 };
 use remotemedia_webrtc::{WebRtcTransport, WebRtcTransportConfig};
 use tokio::time::{Instant, interval, timeout_at};

@@ -65,18 +65,25 @@ pub fn duration(default: Duration) -> Result<Duration, Error> {
     Ok(duration)
 }
 
-/// The amplitude of the tone of `hertz` in `samples`, in dB of full scale (Goertzel's algorithm under a Hann window).
+/// The amplitude of the tone of `hertz` in `samples`, in dB of full scale: Goertzel's algorithm over windows of a tenth of a
+/// second (Hann), so that playout which now and then moves by some milliseconds does not count as quiet.
 pub fn tone_level(samples: &[f32], hertz: f64, sample_rate: f64) -> f64 {
     let step = std::f64::consts::TAU * hertz / sample_rate;
-    let (mut re, mut im, mut weights) = (0.0, 0.0, 0.0);
-    for (n, sample) in samples.iter().enumerate() {
-        let weight = 0.5 - 0.5 * (std::f64::consts::TAU * n as f64 / samples.len() as f64).cos();
-        let phase = step * n as f64;
-        re += weight * f64::from(*sample) * phase.cos();
-        im += weight * f64::from(*sample) * phase.sin();
-        weights += weight;
+    let length = (sample_rate / 10.0) as usize;
+    let (mut power, mut windows) = (0.0, 0.0);
+    for window in samples.chunks_exact(length) {
+        let (mut re, mut im, mut weights) = (0.0, 0.0, 0.0);
+        for (n, sample) in window.iter().enumerate() {
+            let weight = 0.5 - 0.5 * (std::f64::consts::TAU * n as f64 / length as f64).cos();
+            let phase = step * n as f64;
+            re += weight * f64::from(*sample) * phase.cos();
+            im += weight * f64::from(*sample) * phase.sin();
+            weights += weight;
+        }
+        power += (re * re + im * im) * 4.0 / (weights * weights);
+        windows += 1.0;
     }
-    20.0 * (2.0 * re.hypot(im) / weights).max(1e-9).log10()
+    10.0 * (power / f64::max(windows, 1.0)).max(1e-18).log10()
 }
 
 /// The largest difference between neighbouring samples: a click shows as more than the sound itself can make.
