@@ -239,6 +239,8 @@ fn what_the_page_asks_is_answered_and_what_it_asks_wrongly_is_explained() {
         ("PUT", "/api/peers/nobody/pipeline", "{\"name\":\"echo\"}", "404", "nobody"),
         ("PUT", "/api/peers/nobody/pipeline", "{\"name\":\"eco\"}", "404", "there are echo"),
         ("PUT", "/api/peers/nobody/pipeline", "{", "400", "JSON"),
+        ("POST", "/api/peers/nobody/restart-ice", "", "404", "nobody"),
+        ("POST", "/api/peers/no%20name/restart-ice", "", "404", "no name"),
         ("GET", "/nothing/here", "", "404", "nothing"),
     ] {
         let (status, body) = serve.http(method, path, sent);

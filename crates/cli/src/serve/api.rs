@@ -7,7 +7,7 @@ use axum::{
     extract::{Path, Request, State, rejection::JsonRejection},
     http::StatusCode,
     response::{IntoResponse, Response},
-    routing::{any, get},
+    routing::{any, get, post},
 };
 use remotemedia_signaling::server::SignalingServer;
 use serde::Deserialize;
@@ -29,6 +29,7 @@ pub(super) fn router(server: SignalingServer, bot: Arc<Bot>) -> Router {
         .route("/page/{*name}", get(page::asset))
         .route("/api/info", get(info))
         .route("/api/peers/{peer}/pipeline", get(pipeline).put(choose))
+        .route("/api/peers/{peer}/restart-ice", post(restart_ice))
         .fallback(|| async { failure(StatusCode::NOT_FOUND, "there is nothing at this address") })
         .with_state(bot)
 }
@@ -76,6 +77,17 @@ async fn choose(
     match bot.choose(&peer, chosen).await {
         Ok(()) => pipeline(State(bot), Path(peer)).await,
         Err(error) => failure(StatusCode::NOT_FOUND, &error.to_string()),
+    }
+}
+
+/// Answers before the path has been found: the call shows when it is.
+async fn restart_ice(State(bot): State<Arc<Bot>>, Path(peer): Path<String>) -> Response {
+    match bot.restart_ice(&peer).await {
+        Ok(()) => {
+            let text = format!("{} looks for a new path to {peer}; the old one is used meanwhile", bot.id());
+            (StatusCode::ACCEPTED, Json(json!({"text": text}))).into_response()
+        }
+        Err(error) => failure(StatusCode::NOT_FOUND, &format!("{error}; {}", error.hint())),
     }
 }
 

@@ -111,6 +111,11 @@ impl Bot {
         attachment.replace_for(peer, Arc::clone(&pipeline.manifest)).await
     }
 
+    /// Looks for a new network path to a peer, while the old one is in use.
+    pub(super) async fn restart_ice(&self, peer: &str) -> Result<(), WebRtcError> {
+        self.transport.restart_ice(peer).await
+    }
+
     pub(super) async fn shutdown(&self) {
         if let Err(error) = self.transport.shutdown().await {
             tracing::warn!(%error, "the bot did not end in order");
