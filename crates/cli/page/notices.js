@@ -5,7 +5,7 @@ import { testPictureHelps } from "./problems.js";
 
 const MOST = 4;
 /** What passes by itself need not be put away by hand. */
-const SHORT = { "peer-gone": 8_000, "codec-missing": 12_000, "autoplay-blocked": 15_000 };
+const SHORT = { "peer-gone": 8_000, "codec-missing": 12_000, "no-common-codec": 12_000, "autoplay-blocked": 15_000 };
 
 /** Shows problems as they come. */
 export class Notices {

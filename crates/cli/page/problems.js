@@ -24,6 +24,7 @@ const TEXTS = {
     "A firewall may be in the way; a TURN server helps. Or try again.",
   ],
   "codec-missing": ["This browser does not have the chosen codec.", "The call uses another one."],
+  "no-common-codec": ["This browser and the peer have no video codec in common.", "Sound and messages go on."],
   "peer-gone": ["The peer left without a word.", "It may come back by itself; you can also call again."],
   "autoplay-blocked": ["The browser plays no sound before you touch the page.", "Click to hear."],
 };

@@ -126,8 +126,8 @@ export class Room extends EventTarget {
     entry.call = call;
     call.addEventListener("change", () => this.#onCallChange(entry, call));
     call.addEventListener("message", ({ detail }) => this.#emit("message", { from: id, data: detail }));
-    const noVideo = { peer: id, text: `${id} and this browser have no video codec in common.`, hint: "Sound and messages go on." };
-    call.addEventListener("no-video", () => this.problems.report("codec-missing", noVideo));
+    const noVideo = { peer: id, text: `${id} and this browser have no video codec in common.` };
+    call.addEventListener("no-video", () => this.problems.report("no-common-codec", noVideo));
     call.addEventListener("failed", () => this.#onFailed(entry, call));
     call.addEventListener("ended", ({ detail }) => {
       if (entry.call === call) entry.call = null;

@@ -12,7 +12,7 @@ use super::{
     lossy::LossyNetwork,
     pipelines::{Pipeline, Pipelines},
 };
-use crate::output::{say, with_hint};
+use crate::output::{no_video, say, with_hint};
 
 /// The peer that sends everybody's media back through a pipeline.
 pub(super) struct Bot {
@@ -73,6 +73,7 @@ impl Bot {
                 TransportEvent::PeerConnected { peer } => {
                     (json!({"event": "peer_connected", "peer": peer.as_str()}), format!("{peer} is here"))
                 }
+                TransportEvent::VideoUnavailable { peer, ours, theirs } => no_video(&peer, &ours, &theirs),
                 TransportEvent::PeerDisconnected { peer, reason } => {
                     let reason = reason.to_string();
                     let text = format!("{peer} has gone ({reason})");

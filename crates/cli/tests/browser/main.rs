@@ -26,6 +26,7 @@ mod h264_only_firefox;
 mod ice_restart;
 mod killed;
 mod loss;
+mod no_common_codec;
 mod page_calls_bot;
 mod reload;
 mod room;

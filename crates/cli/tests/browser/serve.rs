@@ -42,6 +42,12 @@ impl Serve {
         Call(Process::remotemedia("call", &[&own, arguments].concat()))
     }
 
+    /// Starts `remotemedia call`, under the name `caller`, which waits to be called.
+    pub(crate) fn await_call(&self, arguments: &[&str]) -> Call {
+        let own = ["call", "--signaling", &self.signaling_url, "--peer-id", Call::NAME, "--json"];
+        Call(Process::remotemedia("call", &[&own, arguments].concat()))
+    }
+
     /// What happened so far that has not been looked at.
     pub(crate) fn events(&self) -> Vec<Value> {
         self.process.lines.try_iter().collect()

@@ -12,6 +12,7 @@ mod feedback;
 mod framing;
 mod link;
 mod negotiation;
+mod no_video;
 mod outbox;
 mod peer;
 mod reader;
