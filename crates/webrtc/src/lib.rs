@@ -27,7 +27,8 @@ pub use crate::{
     message::DataChannelMessage,
     route::{Attachment, FailurePolicy, Route, RouteMetrics},
     transport::{
-        BroadcastFailure, BroadcastStats, Environment, PeerInfo, PeerMetrics, SharedSignaler, WebRtcTransport,
+        BroadcastFailure, BroadcastStats, Environment, PeerInfo, PeerMetrics, ReceiveMetrics, SharedSignaler,
+        WebRtcTransport,
     },
 };
 pub use remotemedia_media::{

@@ -2,8 +2,8 @@ use std::sync::{Arc, OnceLock};
 
 use anyhow::Result;
 use remotemedia_webrtc::{
-    Attachment, Environment, FailurePolicy, Route, RouteMetrics, TransportEvent, TransportEvents, WebRtcError,
-    WebRtcTransport, WebRtcTransportConfig,
+    Attachment, Environment, FailurePolicy, PeerInfo, Route, RouteMetrics, TransportEvent, TransportEvents,
+    WebRtcError, WebRtcTransport, WebRtcTransportConfig,
 };
 use serde_json::json;
 
@@ -104,6 +104,12 @@ impl Bot {
         let attachment = self.attachment.get()?;
         let (manifest, metrics) = (attachment.manifest(peer)?, attachment.metrics(peer)?);
         Some(Running { name: self.pipelines.name_of(&manifest)?.to_owned(), metrics })
+    }
+
+    /// How the connection to a peer does; `None` if there is none.
+    pub(super) async fn stats(&self, peer: &str) -> Option<PeerInfo> {
+        let peers = self.transport.list_peers().await.unwrap_or_default();
+        peers.into_iter().find(|info| info.peer_id == *peer)
     }
 
     /// Sends a peer's media through another pipeline until it leaves.

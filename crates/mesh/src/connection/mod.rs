@@ -11,6 +11,7 @@ mod farewell;
 mod feedback;
 mod framing;
 mod link;
+mod missing;
 mod negotiation;
 mod no_video;
 mod outbox;

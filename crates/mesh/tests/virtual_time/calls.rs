@@ -35,7 +35,7 @@ async fn hear_everyone(mesh: Mesh, duration: Duration) -> Vec<(PeerId, Heard)> {
 }
 
 /// Sends a 30 fps stream of `per_frame` packets of 1,100 bytes, a keyframe each ten seconds.
-async fn film(mesh: Mesh, to: PeerId, per_frame: u32, duration: Duration) -> u32 {
+pub(crate) async fn film(mesh: Mesh, to: PeerId, per_frame: u32, duration: Duration) -> u32 {
     let started = Instant::now();
     let mut frames = 0;
     while started.elapsed() < duration {
