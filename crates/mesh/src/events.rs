@@ -1,4 +1,4 @@
-use remotemedia_media::{Bitrate, Codec, PeerId};
+use remotemedia_media::{Bitrate, Codec, PeerId, RtpTimestamp};
 use tokio::sync::broadcast;
 
 use crate::{ConnectionReport, DisconnectReason};
@@ -114,6 +114,20 @@ pub enum Feedback {
         peer: PeerId,
         /// All media together.
         rate: Bitrate,
+    },
+    /// A peer wants to be told when its audio was played out up to a timestamp, with [`Mesh::tell_played`](crate::Mesh::tell_played).
+    PlayoutAsked {
+        /// Who.
+        peer: PeerId,
+        /// The timestamp behind the last sample, as in the peer's packets.
+        timestamp: RtpTimestamp,
+    },
+    /// A peer says how far our audio was played out.
+    Played {
+        /// Who.
+        peer: PeerId,
+        /// The timestamp behind the last sample, as it was given to [`Mesh::send_media`](crate::Mesh::send_media).
+        timestamp: RtpTimestamp,
     },
     /// No media can be sent to a peer any more.
     MediaGone {

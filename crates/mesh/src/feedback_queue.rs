@@ -55,16 +55,22 @@ fn peer(feedback: &Feedback) -> &PeerId {
         Feedback::MediaReady { peer, .. }
         | Feedback::KeyframeRequested { peer }
         | Feedback::TargetBitrate { peer, .. }
+        | Feedback::PlayoutAsked { peer, .. }
+        | Feedback::Played { peer, .. }
         | Feedback::MediaGone { peer } => peer,
     }
 }
 
 /// Whether an unread entry need not be read any more after a newer one.
 fn is_void(old: &Feedback, new: &Feedback) -> bool {
-    use Feedback::{KeyframeRequested, MediaGone, TargetBitrate};
+    use Feedback::{KeyframeRequested, MediaGone, Played, PlayoutAsked, TargetBitrate};
     let replaced = matches!(
         (old, new),
-        (KeyframeRequested { .. }, KeyframeRequested { .. }) | (TargetBitrate { .. }, TargetBitrate { .. })
+        (KeyframeRequested { .. }, KeyframeRequested { .. })
+            | (TargetBitrate { .. }, TargetBitrate { .. })
+            // Who asks anew has been interrupted anew: the earlier question is answered by the later answer.
+            | (PlayoutAsked { .. }, PlayoutAsked { .. })
+            | (Played { .. }, Played { .. })
     );
     (replaced || matches!(new, MediaGone { .. })) && peer(old) == peer(new)
 }

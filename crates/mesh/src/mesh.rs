@@ -2,13 +2,16 @@ use std::{
     collections::{BTreeSet, HashMap, VecDeque, hash_map::Entry},
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering::SeqCst},
+        atomic::{
+            AtomicBool,
+            Ordering::{Relaxed, SeqCst},
+        },
     },
     time::Duration,
 };
 
 use parking_lot::Mutex;
-use remotemedia_media::{Codec, PeerId};
+use remotemedia_media::{Codec, PeerId, RtpTimestamp};
 use remotemedia_rtp::OutgoingPacket;
 use tokio::{
     sync::{broadcast, mpsc, oneshot},
@@ -295,6 +298,26 @@ impl Mesh {
         let connection = connection.ok_or_else(|| MeshError::NotConnected(peer.clone()))?;
         connection.command(Command::RestartIce);
         Ok(())
+    }
+
+    /// Asks a peer to say when our audio was played out up to `timestamp`, or as far as it ever will be: the answer is
+    /// [`Feedback::Played`]. Answers whether the peer can be asked: only one of this library can, and it answers if somebody
+    /// there listens.
+    pub fn ask_played(&self, peer: &PeerId, timestamp: RtpTimestamp) -> bool {
+        let connection = self.shared.peers.lock().get(peer).cloned();
+        let connection = connection.filter(|connection| connection.has_control.load(Relaxed));
+        if let Some(connection) = &connection {
+            connection.command(Command::AskPlayed(timestamp));
+        }
+        connection.is_some()
+    }
+
+    /// Answers a [`Feedback::PlayoutAsked`].
+    pub fn tell_played(&self, peer: &PeerId, timestamp: RtpTimestamp) {
+        let connection = self.shared.peers.lock().get(peer).cloned();
+        if let Some(connection) = connection {
+            connection.command(Command::TellPlayed(timestamp));
+        }
     }
 
     /// Keeps the bandwidth estimate of each connection within new bounds from now on. `start` holds for connections made

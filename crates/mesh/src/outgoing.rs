@@ -65,7 +65,8 @@ pub(crate) struct StreamIdentity {
     /// Of its retransmissions.
     pub(crate) repair_ssrc: u32,
     sequence: u16,
-    timestamp_offset: u32,
+    /// What is added to the timestamps that the sender gives.
+    pub(crate) timestamp_offset: u32,
 }
 
 #[derive(Debug)]

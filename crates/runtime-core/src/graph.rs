@@ -3,9 +3,10 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use crate::{
-    data::KindSet,
+    data::{DataKind, KindSet},
     manifest::{Edge, End, Manifest, ManifestError, ManifestProblem, NodeSpec},
     node::{NodeInstance, NodeRegistry, NodeType, Params},
+    runner::Instance,
 };
 
 /// A pipeline that may run.
@@ -22,7 +23,7 @@ pub(crate) struct GraphNode {
     pub(crate) spec: NodeSpec,
     pub(crate) node_type: Arc<NodeType>,
     pub(crate) params: Params,
-    pub(crate) instance: NodeInstance,
+    pub(crate) instance: Instance,
     pub(crate) targets: Vec<Target>,
     /// How many edges end here.
     pub(crate) fed_by: usize,
@@ -69,7 +70,11 @@ impl Graph {
             if let Destination::Node(node) = to {
                 nodes[node].fed_by += 1;
             }
-            let target = Target { to, only: edge.only };
+            let only = match to {
+                Destination::Node(node) => passing(edge, &nodes[node]),
+                Destination::Output(_) => edge.only,
+            };
+            let target = Target { to, only };
             match edge.from {
                 End::Input(input) => inputs[input].push(target),
                 End::Node(node) => nodes[position[node]].targets.push(target),
@@ -78,6 +83,13 @@ impl Graph {
         }
         Self { nodes, inputs }
     }
+}
+
+/// What comes along `edge` to `node`. Control messages are news for whoever wants them: a node that takes none gets none,
+/// while other data that it does not take is a mistake in the pipeline, and reported as one.
+fn passing(edge: &Edge, node: &GraphNode) -> KindSet {
+    let control = KindSet::of(&[DataKind::Control]);
+    if node.node_type.accepted_kinds().contains(DataKind::Control) { edge.only } else { edge.only.difference(control) }
 }
 
 /// The edges of `manifest` as pairs of ids, those that it leaves unsaid included.
@@ -101,7 +113,8 @@ impl Checked {
     fn new(manifest: &Manifest, registry: &NodeRegistry) -> Result<Self, ManifestError> {
         let build = |spec: &NodeSpec| {
             let node_type = registry.resolve(manifest, spec)?;
-            let (params, instance) = build_node(manifest, spec, &node_type)?;
+            let (params, NodeInstance(instance)) = build_node(manifest, spec, &node_type)?;
+            let instance = instance.into();
             Ok(GraphNode { spec: spec.clone(), node_type, params, instance, targets: Vec::new(), fed_by: 0 })
         };
         let nodes = manifest.nodes.iter().map(build).collect::<Result<Vec<_>, ManifestError>>()?;

@@ -14,9 +14,9 @@ use async_trait::async_trait;
 use common::{drain, session_with, text};
 use remotemedia_runtime_core::{
     RuntimeError,
-    data::{AudioFrame, PixelFormat, RuntimeData, VideoFrame},
+    data::{AudioFrame, ControlMessage, DataKind, KindSet, PixelFormat, RuntimeData, VideoFrame},
     manifest::Manifest,
-    node::{AsyncEmitter, AsyncNode, NodeRegistry, NodeResult, NodeType},
+    node::{AsyncEmitter, AsyncNode, Emitter, NodeRegistry, NodeResult, NodeType},
     runner::PipelineRunner,
     transport::TransportData,
 };
@@ -73,6 +73,27 @@ pipeline:
     let mut texts = drain(&mut session).await;
     texts.sort();
     assert_eq!(texts, ["x from input", "xA from a"]);
+}
+
+#[tokio::test]
+async fn a_control_message_goes_to_the_nodes_that_take_some_and_to_the_outputs() {
+    let yaml = "
+pipeline:
+  nodes: [{ id: deaf, type: Deaf }, { id: open, type: Open }]
+  graph: [{ from: input, to: deaf }, { from: input, to: open }, { from: open, to: deaf }, { from: deaf, to: output }, { from: open, to: output }]
+";
+    let mut session = session_with(yaml, |registry| {
+        let pass = |input, out: &mut Emitter<'_>| {
+            out.emit(input);
+            Ok(())
+        };
+        registry.register(NodeType::from_fn("Deaf", pass).accepts(KindSet::of(&[DataKind::Text])));
+        registry.register(NodeType::from_fn("Open", pass));
+    });
+    session.send_input(TransportData::new(ControlMessage::new("news"))).await.unwrap();
+    let output = session.recv_output().await.unwrap().expect("one output");
+    assert_eq!(output.data.kind(), DataKind::Control);
+    assert!(session.recv_output().await.unwrap().is_none());
 }
 
 #[tokio::test]

@@ -124,6 +124,17 @@ pub enum WebRtcError {
     /// A pipeline failed.
     #[error("the pipeline failed")]
     Pipeline(#[from] remotemedia_runtime_core::RuntimeError),
+    /// A route names an output that the pipeline does not have.
+    #[error("the pipeline has no output {output:?}; it has {}", known.join(", "))]
+    UnknownOutput {
+        /// The output that the route names.
+        output: String,
+        /// Those of the manifest.
+        known: Vec<String>,
+    },
+    /// The peers of the route share one session.
+    #[error("the peers of this route share one session, which cannot be replaced for one of them")]
+    SharedSession,
 }
 
 impl WebRtcError {
@@ -161,6 +172,10 @@ impl WebRtcError {
             Self::Codec(_) => "check the size and format of the frames",
             Self::AudioFrame(_) | Self::VideoFrame(_) => "check the length of the buffer against size and format",
             Self::MessageTooLarge { .. } => "split the message",
+            Self::UnknownOutput { .. } => {
+                "name one of the manifest's nodes of the type Output, or `output` if it has none"
+            }
+            Self::SharedSession => "call replace() for all of them, or attach a route without shared()",
             Self::PeerTooSlow { .. } => "send less, or disconnect that peer",
             Self::Pipeline(_) => "check the node that the error names",
         }

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use remotemedia_media::{Codec, PeerId};
 use remotemedia_mesh::{ConnectionReport, DisconnectReason, MeshEvent};
-use remotemedia_runtime_core::RuntimeError;
+use remotemedia_runtime_core::{RuntimeError, data::ControlMessage};
 use tokio::sync::broadcast;
 
 /// Something that happened to a transport.
@@ -70,13 +70,20 @@ pub enum TransportEvent {
     },
     /// An attached pipeline failed on what a peer sent.
     PipelineFailed {
-        /// Whose media it was.
-        peer: PeerId,
+        /// Whose session it was; `None` if it is shared.
+        peer: Option<PeerId>,
         /// What happened. It names the node.
         error: Arc<RuntimeError>,
-        /// Whether that peer's pipeline has ended, so that the route's
+        /// Whether the session has ended, so that the route's
         /// [`FailurePolicy`](crate::route::FailurePolicy) applies; otherwise it goes on.
         ended: bool,
+    },
+    /// An attached pipeline says something, for example that a peer began to speak.
+    PipelineControl {
+        /// About whom: the peer whose session it is or, in a shared one, that the metadata entry `peer` names.
+        peer: Option<PeerId>,
+        /// What.
+        message: ControlMessage,
     },
     /// This stream fell behind; that many events are missing before the next one.
     Lagged {

@@ -25,10 +25,10 @@ pub use crate::{
     error::{Result, WebRtcError},
     events::{TransportEvent, TransportEvents},
     message::DataChannelMessage,
-    route::{Attachment, FailurePolicy, Route, RouteMetrics},
+    route::{Attachment, FailurePolicy, Route, RouteMetrics, Target},
     transport::{
-        BroadcastFailure, BroadcastStats, Environment, PeerInfo, PeerMetrics, ReceiveMetrics, SharedSignaler,
-        WebRtcTransport,
+        BroadcastFailure, BroadcastStats, Environment, Heard, Interruption, PeerInfo, PeerMetrics, ReceiveMetrics,
+        SharedSignaler, Speaker, WebRtcTransport,
     },
 };
 pub use remotemedia_media::{

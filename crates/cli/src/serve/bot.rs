@@ -2,7 +2,7 @@ use std::sync::{Arc, OnceLock};
 
 use anyhow::Result;
 use remotemedia_webrtc::{
-    Attachment, Environment, FailurePolicy, PeerInfo, Route, RouteMetrics, TransportEvent, TransportEvents,
+    Attachment, Environment, FailurePolicy, PeerId, PeerInfo, Route, RouteMetrics, TransportEvent, TransportEvents,
     WebRtcError, WebRtcTransport, WebRtcTransportConfig,
 };
 use serde_json::json;
@@ -84,9 +84,10 @@ impl Bot {
                     (json!({"event": "peer_failed", "peer": peer.as_str(), "report": format!("{report:?}")}), text)
                 }
                 TransportEvent::PipelineFailed { peer, error, ended } => {
-                    let text = format!("the pipeline of {peer} failed: {error}");
+                    let peer = peer.as_ref().map(PeerId::as_str);
+                    let text = format!("the pipeline of {} failed: {error}", peer.unwrap_or("all peers"));
                     let error = error.to_string();
-                    (json!({"event": "pipeline_failed", "peer": peer.as_str(), "error": error, "ended": ended}), text)
+                    (json!({"event": "pipeline_failed", "peer": peer, "error": error, "ended": ended}), text)
                 }
                 _ => continue,
             };

@@ -11,6 +11,7 @@ use super::{
     Note,
     build::PcEvent,
     candidates::EarlyCandidates,
+    control::Control,
     link::Link,
     outbox,
     peer::{Command, Inputs, Peer, Start},
@@ -191,6 +192,11 @@ impl Actor {
                 self.restart_at = Some(Instant::now() + RESTART_PATIENCE * 2);
                 return self.restart_ice().await;
             }
+            Command::AskPlayed(timestamp) => {
+                let timestamp = timestamp + self.audio_offset();
+                self.tell(Control::WhenPlayed(timestamp)).await;
+            }
+            Command::TellPlayed(timestamp) => self.tell(Control::Played(timestamp)).await,
             Command::BoundsChanged => {
                 let bounds = *self.shared.bitrate.lock();
                 if let Some(link) = &self.link {

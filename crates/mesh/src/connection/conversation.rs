@@ -16,7 +16,7 @@ use super::{
     link::{Channel, Link},
     peer::PathState,
 };
-use crate::{DataChannelMode, DisconnectReason, MAX_MESSAGE_SIZE};
+use crate::{DataChannelMode, DisconnectReason, Feedback, MAX_MESSAGE_SIZE};
 
 /// How long after the control channel the other channels may open.
 const SETTLING: Duration = Duration::from_millis(100);
@@ -115,6 +115,7 @@ impl Actor {
             Note::ControlOpen(epoch) if epoch == self.epoch => {
                 if let Some(link) = self.link.as_mut().filter(|l| l.is_remotemedia()) {
                     link.control_open = true;
+                    self.peer.has_control.store(true, Relaxed);
                     self.settle_at = Some(Instant::now() + SETTLING);
                     self.heartbeat_at = Some(Instant::now());
                 }
@@ -165,9 +166,23 @@ impl Actor {
                     self.note_rtt(sent.elapsed());
                 }
             }
+            Control::WhenPlayed(timestamp) => {
+                let peer = self.peer.id.clone();
+                self.shared.feedback(Feedback::PlayoutAsked { peer, timestamp });
+            }
+            Control::Played(timestamp) => {
+                let (peer, timestamp) = (self.peer.id.clone(), timestamp - self.audio_offset());
+                self.shared.feedback(Feedback::Played { peer, timestamp });
+            }
             Control::Bye(reason) => return Err(End::Peer(reason)),
         }
         Ok(())
+    }
+
+    /// What is added to the timestamps of our audio on their way to this peer.
+    pub(super) fn audio_offset(&self) -> u32 {
+        let audio = self.link.as_ref().and_then(|link| link.audio.as_ref());
+        audio.map_or(0, |track| track.identity.timestamp_offset)
     }
 
     pub(super) async fn ping(&mut self) {

@@ -1,10 +1,10 @@
 use std::sync::{
     Arc,
-    atomic::{AtomicU64, AtomicUsize, Ordering::AcqRel},
+    atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::AcqRel},
 };
 
 use parking_lot::Mutex;
-use remotemedia_media::{Codec, MediaKind, PeerId};
+use remotemedia_media::{Codec, MediaKind, PeerId, RtpTimestamp};
 use tokio::sync::{mpsc, watch};
 
 use super::{candidates::EarlyCandidates, channels::MessagePath};
@@ -23,6 +23,8 @@ pub(crate) struct Peer {
     pub(crate) counters: Counters,
     pub(crate) snapshot: Mutex<Snapshot>,
     waiters: AtomicUsize,
+    /// Whether a control channel was ever open.
+    pub(crate) has_control: AtomicBool,
 }
 
 /// What an actor is asked.
@@ -46,6 +48,10 @@ pub(crate) enum Command {
     UseCodec(Codec),
     /// Look for a new path.
     RestartIce,
+    /// Ask the peer to say when its playout has come to this timestamp of our audio.
+    AskPlayed(RtpTimestamp),
+    /// Tell the peer how far its audio was played out.
+    TellPlayed(RtpTimestamp),
     /// The bounds of the bandwidth estimate changed.
     BoundsChanged,
 }
@@ -145,6 +151,7 @@ impl Peer {
             counters: Counters::default(),
             snapshot: Mutex::default(),
             waiters: AtomicUsize::new(0),
+            has_control: AtomicBool::new(false),
         };
         (Arc::new(peer), Inputs { commands: receiver, early, start })
     }

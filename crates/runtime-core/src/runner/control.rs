@@ -5,7 +5,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{
     NodeMetrics,
-    envelope::Message,
+    envelope::{HandedOver, Message},
     metrics::NodeStats,
     shared::{Phase, Shared},
 };
@@ -50,6 +50,28 @@ impl SessionControl {
         self.shared.upgrade().is_some_and(|shared| shared.phase() == Phase::Active)
     }
 
+    /// Holds the session: its nodes take nothing more, whoever sends to it waits once its queues are full, and clocks of
+    /// nodes stand still. New params apply when it [goes on](Self::resume).
+    pub fn pause(&self) {
+        self.set_paused(true);
+    }
+
+    /// Lets a paused session go on.
+    pub fn resume(&self) {
+        self.set_paused(false);
+    }
+
+    /// Whether the session is paused.
+    pub fn is_paused(&self) -> bool {
+        self.shared.upgrade().is_some_and(|shared| *shared.paused.borrow())
+    }
+
+    fn set_paused(&self, paused: bool) {
+        if let Some(shared) = self.shared.upgrade() {
+            shared.paused.send_replace(paused);
+        }
+    }
+
     /// What each node has done so far, in the order in which data flows through them.
     pub fn metrics(&self) -> Vec<NodeMetrics> {
         let nodes = self.nodes.iter();
@@ -85,6 +107,14 @@ impl SessionControl {
         let (done, answer) = oneshot::channel();
         handle.inbox.send(Message::Configure { params, done }).await.map_err(|_| closed())?;
         answer.await.map_err(|_| closed())?
+    }
+
+    /// Takes a node of this type out of the session, with its state, to go on in another one; `None` if there is none.
+    pub(crate) async fn hand_over(&self, node: &str, type_name: &str) -> Option<HandedOver> {
+        let handle = self.nodes.iter().find(|handle| &*handle.id == node && &*handle.type_name == type_name)?;
+        let (to, taken) = oneshot::channel();
+        handle.inbox.send(Message::HandOver { to }).await.ok()?;
+        taken.await.ok()
     }
 
     pub(crate) fn nodes(&self) -> &[NodeHandle] {

@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use tokio::sync::oneshot;
 
-use super::in_flight::Token;
+use super::{in_flight::Token, instance::Instance};
 use crate::{data::RuntimeData, error::RuntimeError, node::Params, transport::TransportData};
 
 /// What everything that a node's call makes inherits from the call's input.
@@ -35,6 +35,17 @@ pub(crate) enum Message {
         params: Params,
         done: oneshot::Sender<Result<(), RuntimeError>>,
     },
+    /// The node goes on in another session.
+    HandOver {
+        to: oneshot::Sender<HandedOver>,
+    },
+}
+
+/// A node on its way from one session to the next.
+#[derive(Debug)]
+pub(crate) struct HandedOver {
+    pub(crate) instance: Instance,
+    pub(crate) params: Params,
 }
 
 /// What a session's receiver receives.

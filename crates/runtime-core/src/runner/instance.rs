@@ -2,6 +2,7 @@
 
 use std::{
     any::Any,
+    fmt,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     time::Duration,
@@ -42,6 +43,21 @@ pub(crate) enum Instance {
     Async(Box<dyn AsyncNode>),
     /// The node was lost with the thread that it ran on.
     Lost,
+    /// The node went on in another session.
+    HandedOver,
+}
+
+impl fmt::Debug for Instance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Inline(_) => "Inline",
+            Self::Heavy(_) => "Heavy",
+            Self::Overdue(_) => "Overdue",
+            Self::Async(_) => "Async",
+            Self::Lost => "Lost",
+            Self::HandedOver => "HandedOver",
+        })
+    }
 }
 
 pub(crate) struct HeavyCall {
@@ -65,7 +81,7 @@ impl Instance {
         match self {
             Self::Inline(node) | Self::Heavy(node) => node.tick_every(),
             Self::Async(node) => node.tick_every(),
-            Self::Overdue(_) | Self::Lost => None,
+            Self::Overdue(_) | Self::Lost | Self::HandedOver => None,
         }
     }
 
@@ -74,7 +90,7 @@ impl Instance {
         match self {
             Self::Inline(node) | Self::Heavy(node) => node.set_params(params),
             Self::Async(node) => node.set_params(params),
-            Self::Overdue(_) | Self::Lost => false,
+            Self::Overdue(_) | Self::Lost | Self::HandedOver => false,
         }
     }
 
@@ -107,6 +123,8 @@ impl Instance {
             }
             Self::Async(node) => call_async(&mut **node, work, origin, outlet, timeout).await,
             Self::Heavy(_) => self.call_heavy(work, origin, emitted, timeout).await,
+            // Whoever took it over is the only one to call it.
+            Self::HandedOver => Ok(()),
             Self::Overdue(_) | Self::Lost => Err(Failure::Panicked("the node is gone".to_owned())),
         }
     }

@@ -16,6 +16,7 @@ use async_trait::async_trait;
 
 pub use control::SessionControl;
 pub(crate) use envelope::{Envelope, Origin};
+pub(crate) use instance::Instance;
 pub use metrics::NodeMetrics;
 pub(crate) use outlet::Outlet;
 pub use session::{Session, SessionReceiver, SessionSender};
@@ -89,6 +90,32 @@ impl PipelineRunner {
     pub fn create_session(&self, manifest: &Manifest) -> Result<Session, RuntimeError> {
         let graph = Graph::compile(manifest, &self.registry)?;
         let runtime = tokio::runtime::Handle::try_current().map_err(|_| RuntimeError::NoRuntime)?;
+        Ok(Session::start(manifest, graph, self.output_queue, &runtime))
+    }
+
+    /// Starts the pipeline in the place of a running session: nodes of the same id and type go on in the new one with
+    /// what they know, with new params where the manifest gives them others; the rest is built anew. What the nodes that
+    /// stay behind still keep comes out of the old session when it is [finished](SessionSender::finish).
+    ///
+    /// Nothing may be sent to the old session any more; for nothing to be lost, everything that was sent must have come
+    /// out, as far as it does: [`SessionReceiver::recv_output`] has answered `None`.
+    ///
+    /// # Errors
+    ///
+    /// As [`PipelineRunner::create_session`]; the old session then goes on.
+    pub async fn create_session_after(
+        &self,
+        manifest: &Manifest,
+        before: &SessionControl,
+    ) -> Result<Session, RuntimeError> {
+        let mut graph = Graph::compile(manifest, &self.registry)?;
+        let runtime = tokio::runtime::Handle::try_current().map_err(|_| RuntimeError::NoRuntime)?;
+        for node in &mut graph.nodes {
+            let Some(mut before) = before.hand_over(&node.spec.id, node.node_type.name()).await else { continue };
+            if before.params == node.params || before.instance.set_params(&node.params) {
+                node.instance = before.instance;
+            }
+        }
         Ok(Session::start(manifest, graph, self.output_queue, &runtime))
     }
 

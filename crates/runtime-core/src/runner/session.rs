@@ -109,7 +109,7 @@ impl Session {
             ready.push(NodeTask {
                 node_type: node.node_type,
                 params: node.params,
-                instance: node.instance.0.into(),
+                instance: node.instance,
                 timeout: node.spec.timeout,
                 inbox,
                 outlet: Outlet::new(id, policy, links, Arc::clone(&shared), stats),

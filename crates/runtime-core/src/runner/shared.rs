@@ -7,7 +7,7 @@ use std::sync::{
 
 use parking_lot::Mutex;
 use tokio::{
-    sync::{Notify, mpsc},
+    sync::{Notify, mpsc, watch},
     task::AbortHandle,
 };
 
@@ -25,6 +25,8 @@ pub(crate) struct Shared {
     /// Told when an output found no room.
     pub(crate) output_stalled: Notify,
     outputs: mpsc::Sender<Output>,
+    /// Whether nodes take nothing for now.
+    pub(crate) paused: watch::Sender<bool>,
     phase: AtomicU8,
     failed_node: OnceLock<Arc<str>>,
     tasks: Mutex<Vec<AbortHandle>>,
@@ -52,6 +54,7 @@ impl Shared {
             output_formats,
             output_stalled: Notify::new(),
             outputs,
+            paused: watch::Sender::new(false),
             phase: AtomicU8::new(Phase::Active as u8),
             failed_node: OnceLock::new(),
             tasks: Mutex::default(),
@@ -81,6 +84,14 @@ impl Shared {
                 Err(RuntimeError::SessionFailed { node })
             }
             Phase::Finishing | Phase::Closed => Err(RuntimeError::SessionClosed { session: Arc::clone(&self.id) }),
+        }
+    }
+
+    /// Returns at once, or when the session goes on after a pause.
+    pub(crate) async fn going_on(&self) {
+        if *self.paused.borrow() {
+            // The sender lives as long as this.
+            self.paused.subscribe().wait_for(|paused| !paused).await.ok();
         }
     }
 

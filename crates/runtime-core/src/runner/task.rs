@@ -9,7 +9,7 @@ use tokio::{
 
 use super::{
     Envelope, Origin, Outlet,
-    envelope::Message,
+    envelope::{HandedOver, Message},
     instance::{Failure, Instance, Work},
 };
 use crate::{
@@ -42,6 +42,7 @@ impl NodeTask {
                 Some(ticks) => tokio::select! {
                     message = self.inbox.recv() => message,
                     _ = ticks.tick() => {
+                        self.outlet.shared.going_on().await;
                         self.work(Work::Tick, Origin::default()).await;
                         continue;
                     }
@@ -49,13 +50,26 @@ impl NodeTask {
             };
             match message {
                 None => return,
-                Some(Message::Data(Envelope { data, origin, from })) => self.process(data, origin, from).await,
+                Some(Message::Data(Envelope { data, origin, from })) => {
+                    self.outlet.shared.going_on().await;
+                    self.process(data, origin, from).await;
+                }
                 Some(Message::Finish(origin)) => {
                     self.ends_to_come = self.ends_to_come.saturating_sub(1);
                     if self.ends_to_come == 0 {
                         clock = None;
                         self.work(Work::Finish, origin.clone()).await;
                         self.outlet.finish(&origin).await;
+                    }
+                }
+                Some(Message::HandOver { to }) => {
+                    if self.instance.ready().await {
+                        let instance = std::mem::replace(&mut self.instance, Instance::HandedOver);
+                        match to.send(HandedOver { instance, params: self.params.clone() }) {
+                            Ok(()) => clock = None,
+                            // Whoever asked has stopped waiting: the node stays.
+                            Err(HandedOver { instance, .. }) => self.instance = instance,
+                        }
                     }
                 }
                 Some(Message::Configure { params, done }) => {

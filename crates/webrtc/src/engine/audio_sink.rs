@@ -6,10 +6,10 @@ use futures_util::FutureExt;
 use parking_lot::Mutex;
 use remotemedia_codecs::{AudioDecoder, AudioDecoderSettings, audio_decoder};
 use remotemedia_jitter::{
-    AudioPacket, AudioPlayout, PacketDecoder, PlayoutConfig, PlayoutStats, PullPhase, UndecodablePacket,
+    AudioPacket, AudioPlayout, PacketDecoder, PlayoutConfig, PlayoutStats, PullPhase, Pulled, UndecodablePacket,
 };
-use remotemedia_media::{AudioFrame, Codec, MediaKind, PeerId};
-use remotemedia_mesh::{IncomingTrack, TrackItem};
+use remotemedia_media::{AudioFrame, Codec, MediaKind, PeerId, RtpTimestamp};
+use remotemedia_mesh::{IncomingTrack, Mesh, TrackItem};
 use remotemedia_rtp::opus_carries_redundancy;
 use tokio::{
     sync::{mpsc, watch},
@@ -31,10 +31,19 @@ const MOST_TAKEN: usize = 64;
 /// A playout that is late by more than this, as after the machine slept, goes on from now instead of catching up.
 const CATCH_UP: Duration = Duration::from_secs(1);
 
+/// Frames without anything of the peer in them after which no more is to be expected.
+const DRY: u32 = 10;
+
+/// What a playout is asked.
+enum Request {
+    Play(IncomingTrack),
+    TellWhenPlayed(RtpTimestamp),
+}
+
 /// The playout of one peer. Dropping it ends it.
 #[derive(Debug)]
 pub(super) struct AudioSink {
-    tracks: mpsc::UnboundedSender<IncomingTrack>,
+    requests: mpsc::UnboundedSender<Request>,
     stats: Arc<Mutex<PlayoutStats>>,
 }
 
@@ -45,9 +54,10 @@ impl AudioSink {
         inbox: Arc<Inbox>,
         executor: Executor,
         config: watch::Receiver<PlayoutConfig>,
+        mesh: Mesh,
     ) -> Self {
-        // A peer has one audio track at a time, so that few ever wait here.
-        let (tracks, incoming) = mpsc::unbounded_channel();
+        // A peer has one audio track at a time and asks rarely, so that few ever wait here.
+        let (requests, incoming) = mpsc::unbounded_channel();
         let stats = Arc::new(Mutex::new(PlayoutStats::default()));
         let task = Task {
             peer,
@@ -61,15 +71,22 @@ impl AudioSink {
             playout: None,
             phase: PullPhase::default(),
             position: Duration::ZERO,
+            mesh,
+            asked: None,
         };
         tokio::spawn(task.run());
-        Self { tracks, stats }
+        Self { requests, stats }
     }
 
     /// Plays `track` from now on, in the place of an earlier one.
     pub(super) fn attach(&self, track: IncomingTrack) {
         // Without a task the peer is gone, and its track with it.
-        let _ = self.tracks.send(track);
+        let _ = self.requests.send(Request::Play(track));
+    }
+
+    /// Tells the peer when its audio was played out up to `timestamp`, or as far as it ever will be.
+    pub(super) fn tell_when_played(&self, timestamp: RtpTimestamp) {
+        let _ = self.requests.send(Request::TellWhenPlayed(timestamp));
     }
 
     pub(super) fn stats(&self) -> PlayoutStats {
@@ -82,7 +99,7 @@ struct Task {
     inbox: Arc<Inbox>,
     executor: Executor,
     config: watch::Receiver<PlayoutConfig>,
-    incoming: mpsc::UnboundedReceiver<IncomingTrack>,
+    incoming: mpsc::UnboundedReceiver<Request>,
     stats: Arc<Mutex<PlayoutStats>>,
     track: Option<IncomingTrack>,
     time: MediaTime,
@@ -91,6 +108,15 @@ struct Task {
     phase: PullPhase,
     /// How much was given so far: the media time of the next frame.
     position: Duration,
+    mesh: Mesh,
+    asked: Option<Asked>,
+}
+
+/// The peer wants to know when its audio was played out up to `until`.
+struct Asked {
+    until: RtpTimestamp,
+    /// Frames in a row without anything of the peer in them.
+    dry: u32,
 }
 
 /// Lets the jitter buffer drive a codec without knowing it.
@@ -120,8 +146,9 @@ impl Task {
                     next = if now > next + CATCH_UP { now } else { next + until_next };
                     due = next;
                 }
-                track = self.incoming.recv() => match track {
-                    Some(track) => self.begin(track),
+                request = self.incoming.recv() => match request {
+                    Some(Request::Play(track)) => self.begin(track),
+                    Some(Request::TellWhenPlayed(until)) => self.asked = Some(Asked { until, dry: 0 }),
                     None => return,
                 },
                 item = next_item(&mut self.track) => {
@@ -147,7 +174,11 @@ impl Task {
             tokio::select! {
                 biased;
                 () = inbox.audio.wait_for_reader() => return Some(()),
-                track = self.incoming.recv() => self.begin(track?),
+                request = self.incoming.recv() => {
+                    if let Request::Play(track) = request? {
+                        self.begin(track);
+                    }
+                }
                 item = next_item(&mut self.track) => {
                     if !matches!(item, Some(TrackItem::Packet { .. })) {
                         self.take(item);
@@ -225,6 +256,7 @@ impl Task {
             };
             out = played;
             *self.stats.lock() = playout.stats();
+            self.answer(pulled, sample_rate, clock_rate);
             capture_time = pulled.timestamp.and_then(|t| self.time.capture_time(t, clock_rate));
             self.playout = Some(playout);
         }
@@ -238,6 +270,20 @@ impl Task {
             Err(error) => tracing::error!(peer = %self.peer, %error, "audio cannot be played out"),
         }
         self.position += FRAME;
+    }
+}
+
+impl Task {
+    /// Tells the peer how far its audio was played out, if it asked and it is time.
+    fn answer(&mut self, pulled: Pulled, sample_rate: u32, clock_rate: u32) {
+        let (Some(asked), Some(first)) = (&mut self.asked, pulled.timestamp) else { return };
+        let sounded = pulled.from_packets as u64 * u64::from(clock_rate) / u64::from(sample_rate);
+        let until = first + u32::try_from(sounded).unwrap_or(0);
+        asked.dry = if pulled.from_packets == 0 { asked.dry + 1 } else { 0 };
+        if until.since(asked.until) >= 0 || asked.dry >= DRY {
+            self.mesh.tell_played(&self.peer, until);
+            self.asked = None;
+        }
     }
 }
 

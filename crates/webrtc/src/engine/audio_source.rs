@@ -7,8 +7,8 @@ use remotemedia_media::{AudioFrame, Bitrate, Codec, MediaKind};
 use remotemedia_mesh::Mesh;
 use remotemedia_rtp::OutgoingPacket;
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch},
-    time::{Instant, sleep_until, timeout},
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch},
+    time::{Instant, sleep, sleep_until},
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -17,14 +17,22 @@ use super::{
     clock::{AUDIO_GAP, AudioStamper},
     reframe::Reframer,
     roster::Audience,
+    sent_log::SentLog,
 };
 use crate::codec_config::AudioSettings;
 
 /// Length of the frames that are sent. Shorter ones cost headers, longer ones latency.
 const FRAME: Duration = Duration::from_millis(20);
 
+/// A frame on the RTP clock, which for Opus counts 48 kHz always (RFC 7587, section 4.1).
+const TICKS: u32 = 48_000 * FRAME.as_millis() as u32 / 1_000;
+
 /// How far audio may leave ahead of real time, which absorbs the jitter of the task that pushes it.
 const LEAD: Duration = Duration::from_millis(40);
+
+/// Frames of silence that follow where sound is cut off: a decoder that has to make up what comes behind the last packet goes on
+/// with what was in it, and should find silence there.
+const TAIL: u32 = 2;
 
 /// A source that is pushed by a clock slightly faster than ours is followed at up to this rate, so that its queue does
 /// not fill over the hours.
@@ -36,12 +44,15 @@ pub(crate) struct AudioControls {
     pub(crate) bitrate: Bitrate,
     /// Fraction of packets that the worst-off peer loses.
     pub(crate) expected_loss: f32,
+    /// Whether nothing is sent.
+    pub(crate) muted: bool,
 }
 
 /// The way into a source; dropping it ends the source, and what is queued with it.
 #[derive(Debug)]
 pub(crate) struct AudioSource {
     queue: mpsc::UnboundedSender<(Arc<AudioFrame>, OwnedSemaphorePermit)>,
+    stops: mpsc::UnboundedSender<oneshot::Sender<SentLog>>,
     room: Arc<Semaphore>,
     capacity_ms: u32,
     _stop: DropGuard,
@@ -63,10 +74,45 @@ impl AudioSource {
         let room = Arc::new(Semaphore::new(capacity_ms as usize));
         let stamper = AudioStamper::new(shared.clock);
         let reframer = Reframer::new(settings.sample_rate, settings.channels);
-        let task = Task { shared, mesh, audience, settings, controls, stamper, reframer, encoder: None, due: None };
+        let (stops, stopping) = mpsc::unbounded_channel();
+        let task = Task {
+            shared,
+            mesh,
+            audience,
+            settings,
+            controls,
+            stamper,
+            reframer,
+            encoder: None,
+            due: None,
+            stopping,
+            log: SentLog::default(),
+            gain: 1.0,
+            tail: 0,
+        };
         let stop = CancellationToken::new();
         tokio::spawn(stop.clone().run_until_cancelled_owned(task.run(frames)));
-        Self { queue, room, capacity_ms, _stop: stop.drop_guard() }
+        Self { queue, stops, room, capacity_ms, _stop: stop.drop_guard() }
+    }
+
+    /// How much is queued.
+    pub(crate) fn queued(&self) -> Duration {
+        let free = u32::try_from(self.room.available_permits()).unwrap_or(u32::MAX);
+        Duration::from_millis(self.capacity_ms.saturating_sub(free).into())
+    }
+
+    /// Returns once everything that was queued has been sent.
+    pub(crate) async fn drained(&self) {
+        // It is never closed.
+        drop(self.room.acquire_many(self.capacity_ms).await);
+    }
+
+    /// Drops what is queued at once. Answers what was sent since the last time, with the fade-out that ends it; `None` if the
+    /// runtime is going down.
+    pub(crate) async fn stop(&self) -> Option<SentLog> {
+        let (done, log) = oneshot::channel();
+        self.stops.send(done).ok()?;
+        log.await.ok()
     }
 
     /// Queues `frame`, waiting while more audio is queued than the source takes. Cancelled, it has queued nothing.
@@ -92,40 +138,65 @@ struct Task {
     encoder: Option<Box<dyn AudioEncoder>>,
     /// When the next frame would be sent in real time.
     due: Option<Instant>,
+    stopping: mpsc::UnboundedReceiver<oneshot::Sender<SentLog>>,
+    log: SentLog,
+    /// 0 while muted.
+    gain: f32,
+    /// How many frames of silence are still to be sent.
+    tail: u32,
 }
+
+/// Asks a source to drop what it has.
+type Stop = oneshot::Sender<SentLog>;
 
 impl Task {
     async fn run(mut self, mut frames: mpsc::UnboundedReceiver<(Arc<AudioFrame>, OwnedSemaphorePermit)>) {
+        let mut is_over = true;
         loop {
-            let (frame, permit) = match timeout(AUDIO_GAP, frames.recv()).await {
-                Ok(Some(next)) => next,
-                Ok(None) => return,
+            let next = tokio::select! {
+                biased;
+                Some(stop) = self.stopping.recv() => {
+                    self.stop(stop, &mut frames).await;
+                    is_over = true;
+                    continue;
+                }
+                next = frames.recv() => next,
                 // Nothing follows for now: the last words are not kept until something does.
-                Err(_) => {
-                    self.finish_run().await;
-                    match frames.recv().await {
-                        Some(next) => next,
-                        None => return,
+                () = sleep(AUDIO_GAP), if !is_over => {
+                    let stop = self.finish_run().await;
+                    is_over = true;
+                    if let Some(stop) = stop {
+                        self.stop(stop, &mut frames).await;
                     }
+                    continue;
                 }
             };
+            let Some((frame, permit)) = next else { return };
+            is_over = false;
             let now = Instant::now();
             let begins = !self.stamper.follows(now, frame.timestamp);
-            if begins {
-                self.finish_run().await;
+            let mut stop = if begins { self.finish_run().await } else { None };
+            if stop.is_none() {
+                self.stamper.push(now, frame.timestamp, frame.duration());
+                self.reframer.push(&frame);
+                stop = self.send_ready(begins).await;
             }
-            self.stamper.push(now, frame.timestamp, frame.duration());
-            self.reframer.push(&frame);
-            self.send_ready(begins).await;
             drop(permit);
+            if let Some(stop) = stop {
+                self.stop(stop, &mut frames).await;
+                is_over = true;
+            }
         }
     }
 
     /// Sends what is left over of a run of audio, filled up with silence.
-    async fn finish_run(&mut self) {
+    async fn finish_run(&mut self) -> Option<Stop> {
         self.reframer.flush(self.samples());
-        self.send_ready(false).await;
-        self.reframer.reset();
+        let stop = self.send_ready(false).await;
+        if stop.is_none() {
+            self.reframer.reset();
+        }
+        stop
     }
 
     /// Samples per channel of a frame at the encoder's rate.
@@ -133,34 +204,88 @@ impl Task {
         (u64::from(self.settings.sample_rate) * FRAME.as_millis() as u64 / 1_000) as usize
     }
 
-    async fn send_ready(&mut self, mut marker: bool) {
-        while let Some(pcm) = self.reframer.pop(self.samples()) {
-            self.wait_for_turn().await;
-            let timestamp = self.stamper.take(48_000 * FRAME.as_millis() as u32 / 1_000);
-            let peers = self.shared.roster.audience(&self.audience, MediaKind::Audio, Instant::now());
-            if peers.is_empty() {
-                continue;
+    /// Sends what fills whole frames, each when it is its turn; what is asked meanwhile ends it.
+    async fn send_ready(&mut self, mut marker: bool) -> Option<Stop> {
+        while self.reframer.has(self.samples()) {
+            if let Some(stop) = self.wait_for_turn().await {
+                return Some(stop);
             }
-            let Some(payload) = self.encode(pcm).await else { continue };
-            let packet = OutgoingPacket { timestamp, marker, payload };
-            marker = false;
-            for (peer, _) in peers {
-                if let Err(error) = self.mesh.send_media(&peer, Codec::Opus, std::slice::from_ref(&packet), false) {
-                    tracing::debug!(%peer, %error, "audio was not sent");
-                }
+            let Some(pcm) = self.reframer.pop(self.samples()) else { break };
+            self.send(pcm, &mut marker, FRAME).await;
+        }
+        None
+    }
+
+    /// Sends one frame, of which `heard` is sound.
+    async fn send(&mut self, mut pcm: Vec<f32>, marker: &mut bool, heard: Duration) {
+        let timestamp = self.stamper.take(TICKS);
+        let now = Instant::now();
+        if let Audience::Peer(peer) = &self.audience {
+            // What is queued far ahead keeps broadcasts away until it is over.
+            self.shared.roster.mark_direct(peer, MediaKind::Audio, now);
+        }
+        let peers = self.shared.roster.audience(&self.audience, MediaKind::Audio, now);
+        let wanted = if self.controls.borrow().muted { 0.0 } else { 1.0 };
+        let was = std::mem::replace(&mut self.gain, wanted);
+        let is_silent = was == 0.0 && wanted == 0.0;
+        if peers.is_empty() || (is_silent && self.tail == 0) {
+            *marker = true;
+            return;
+        }
+        if is_silent {
+            self.tail -= 1;
+            pcm.fill(0.0);
+        } else if was != wanted {
+            fade(&mut pcm, self.settings.channels, was, wanted);
+            self.tail = TAIL;
+        }
+        let Some(payload) = self.encode(pcm).await else { return };
+        self.log.sent(timestamp + TICKS, heard);
+        let packet = OutgoingPacket { timestamp, marker: *marker, payload };
+        *marker = false;
+        for (peer, _) in peers {
+            if let Err(error) = self.mesh.send_media(&peer, Codec::Opus, std::slice::from_ref(&packet), false) {
+                tracing::debug!(%peer, %error, "audio was not sent");
             }
         }
     }
 
-    /// Waits until the next frame is at most [`LEAD`] early.
-    async fn wait_for_turn(&mut self) {
+    /// Drops everything that waits, behind a frame in which it fades out.
+    async fn stop(
+        &mut self,
+        done: Stop,
+        frames: &mut mpsc::UnboundedReceiver<(Arc<AudioFrame>, OwnedSemaphorePermit)>,
+    ) {
+        if let Some(mut pcm) = self.reframer.pop(self.samples()) {
+            let fading = self.samples() * usize::from(self.settings.channels) / 4;
+            fade(&mut pcm[..fading], self.settings.channels, 1.0, 0.0);
+            pcm[fading..].fill(0.0);
+            self.send(pcm, &mut false, FRAME / 4).await;
+            for _ in 0..TAIL {
+                let silence = vec![0.0; self.samples() * usize::from(self.settings.channels)];
+                self.send(silence, &mut false, Duration::ZERO).await;
+            }
+        }
+        while frames.try_recv().is_ok() {}
+        self.reframer.reset();
+        self.stamper.cut();
+        // Whoever asked may have gone.
+        done.send(std::mem::take(&mut self.log)).ok();
+    }
+
+    /// Waits until the next frame is at most [`LEAD`] early, or until it is to be dropped.
+    async fn wait_for_turn(&mut self) -> Option<Stop> {
         let now = Instant::now();
         let earliest = now.checked_sub(LEAD).unwrap_or(now);
         let due = self.due.map_or(earliest, |due| due.max(earliest));
-        if due > now {
-            sleep_until(due).await;
+        tokio::select! {
+            biased;
+            Some(stop) = self.stopping.recv() => return Some(stop),
+            () = sleep_until(due), if due > now => {}
+            () = std::future::ready(()), if due <= now => {}
         }
         self.due = Some(due + FRAME.mul_f64(CATCH_UP));
+        None
     }
 
     async fn encode(&mut self, pcm: Vec<f32>) -> Option<bytes::Bytes> {
@@ -203,5 +328,14 @@ impl Task {
             ..Default::default()
         };
         audio_encoder(Codec::Opus, &settings)
+    }
+}
+
+/// Leads interleaved samples evenly from the loudness `from` to `to`.
+fn fade(pcm: &mut [f32], channels: u16, from: f32, to: f32) {
+    let moments = pcm.len() / usize::from(channels);
+    for (index, moment) in pcm.chunks_exact_mut(channels.into()).enumerate() {
+        let gain = from + (to - from) * (index + 1) as f32 / moments as f32;
+        moment.iter_mut().for_each(|sample| *sample *= gain);
     }
 }

@@ -46,6 +46,8 @@ struct Timeline {
     pushed_until: Instant,
     /// Where the last pushed frame ended on its own clock, for frames that bring timestamps.
     given_until: Option<Duration>,
+    /// What comes next does not follow.
+    is_cut: bool,
 }
 
 impl AudioStamper {
@@ -72,9 +74,16 @@ impl AudioStamper {
         !follows
     }
 
+    /// Whatever comes next does not follow what came before, part of which was not sent.
+    pub(crate) fn cut(&mut self) {
+        if let Some(t) = &mut self.timeline {
+            t.is_cut = true;
+        }
+    }
+
     /// Whether a frame that comes in at `now` goes on where the last one ended.
     pub(crate) fn follows(&self, now: Instant, given: Option<Duration>) -> bool {
-        self.timeline.as_ref().is_some_and(|t| match (given, t.given_until) {
+        self.timeline.as_ref().filter(|t| !t.is_cut).is_some_and(|t| match (given, t.given_until) {
             (Some(at), Some(until)) => at.abs_diff(until) <= AUDIO_GAP,
             (Some(_), None) => false,
             (None, _) => now.saturating_duration_since(t.pushed_until) <= AUDIO_GAP,
@@ -94,7 +103,8 @@ impl AudioStamper {
         let next = match &self.timeline {
             // A skip within a given timeline keeps its length; whatever else happened, time runs forward.
             Some(old) => {
-                let skip = given.zip(old.given_until).and_then(|(at, until)| at.checked_sub(until));
+                let skip =
+                    given.zip(old.given_until).filter(|_| !old.is_cut).and_then(|(at, until)| at.checked_sub(until));
                 match skip.filter(|s| *s < TIMELINE_JUMP) {
                     Some(skip) => old.next.advance(skip, 48_000),
                     None if by_wall_clock.since(old.next) > 0 => by_wall_clock,
@@ -103,7 +113,7 @@ impl AudioStamper {
             }
             None => by_wall_clock,
         };
-        Timeline { next, pushed_until: now, given_until: None }
+        Timeline { next, pushed_until: now, given_until: None, is_cut: false }
     }
 }
 

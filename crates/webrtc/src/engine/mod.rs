@@ -9,6 +9,7 @@ mod media_time;
 mod reframe;
 mod roster;
 mod sending;
+mod sent_log;
 mod video_sink;
 mod video_source;
 
@@ -19,7 +20,7 @@ use std::{
 
 use parking_lot::Mutex;
 use remotemedia_jitter::PlayoutConfig;
-use remotemedia_media::{Codec, MediaKind, PeerId};
+use remotemedia_media::{Codec, MediaKind, PeerId, RtpTimestamp};
 use remotemedia_mesh::{Feedback, IncomingTrack, Mesh};
 use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
@@ -27,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 pub(crate) use self::executor::Executor;
 pub(crate) use self::inbox::{FrameQueue, Inbox};
 pub(crate) use self::roster::Audience;
-pub(crate) use self::sending::Sending;
+pub(crate) use self::sending::{Listened, Sending, Voice};
 use self::{audio_sink::AudioSink, clock::MediaClock, roster::Roster};
 use crate::config::Settings;
 
@@ -60,6 +61,7 @@ struct Receiving {
     left: Mutex<VecDeque<(PeerId, Arc<Inbox>)>>,
     playout: watch::Sender<PlayoutConfig>,
     audio_enabled: bool,
+    mesh: Mesh,
 }
 
 #[derive(Debug)]
@@ -88,6 +90,7 @@ impl Engine {
             left: Mutex::new(VecDeque::new()),
             playout,
             audio_enabled: settings.audio.is_some(),
+            mesh: mesh.clone(),
         });
         let stop = CancellationToken::new();
         let feedback = follow_feedback(mesh.clone(), sending.clone(), Arc::downgrade(&receiving));
@@ -145,6 +148,7 @@ impl Receiving {
                     Arc::clone(&inbox),
                     self.shared.executor.clone(),
                     self.playout.subscribe(),
+                    self.mesh.clone(),
                 )
             });
             PeerReceiver { inbox, audio }
@@ -173,6 +177,13 @@ impl Receiving {
         }
         self.left.lock().clear();
         self.shared.roster.clear();
+    }
+
+    /// Tells `peer` when its audio was played out up to `timestamp`.
+    fn tell_when_played(&self, peer: &PeerId, timestamp: RtpTimestamp) {
+        if let Some(audio) = self.peers.lock().get(peer).and_then(|receiver| receiver.audio.as_ref()) {
+            audio.tell_when_played(timestamp);
+        }
     }
 
     /// A peer began to send: reads its track until it ends.
@@ -213,6 +224,12 @@ async fn follow_feedback(mesh: Mesh, sending: Sending, receiving: Weak<Receiving
             }
             Feedback::KeyframeRequested { peer } => sending.keyframe_requested(&peer),
             Feedback::TargetBitrate { peer, rate } => sending.target_changed(&peer, rate),
+            Feedback::Played { peer, timestamp } => sending.played(peer, timestamp),
+            Feedback::PlayoutAsked { peer, timestamp } => {
+                if let Some(receiving) = receiving.upgrade() {
+                    receiving.tell_when_played(&peer, timestamp);
+                }
+            }
             _ => {}
         }
     }

@@ -39,6 +39,11 @@ impl Reframer {
         converter.drain_into(&mut self.output, self.channels);
     }
 
+    /// Whether a frame of `samples_per_channel` can be taken out.
+    pub(crate) fn has(&self, samples_per_channel: usize) -> bool {
+        self.output.len() >= samples_per_channel * usize::from(self.channels)
+    }
+
     /// Takes a frame of `samples_per_channel` out; `None` while there are not that many.
     pub(crate) fn pop(&mut self, samples_per_channel: usize) -> Option<Vec<f32>> {
         let count = samples_per_channel * usize::from(self.channels);

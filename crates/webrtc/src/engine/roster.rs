@@ -100,6 +100,19 @@ impl Roster {
         self.peers.read().get(peer).is_some_and(|entry| entry.shown.as_ref() == Some(audience))
     }
 
+    /// The peers that hear `audience`, or would if they had no source of their own.
+    pub(crate) fn listeners(&self, audience: &Audience) -> Vec<PeerId> {
+        let peers = self.peers.read();
+        let hears = |(id, media): (&PeerId, &PeerMedia)| {
+            let is_meant = match audience {
+                Audience::All => true,
+                Audience::Peer(peer) => peer == id,
+            };
+            (is_meant && media.audio).then(|| id.clone())
+        };
+        peers.iter().filter_map(hears).collect()
+    }
+
     /// The peers that `audience` reaches now with media of `kind`.
     pub(crate) fn audience(&self, audience: &Audience, kind: MediaKind, now: Instant) -> Vec<(PeerId, PeerMedia)> {
         let takes = |media: &PeerMedia| match kind {

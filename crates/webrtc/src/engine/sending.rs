@@ -1,12 +1,19 @@
 //! The sending side: which source speaks to which peer.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use parking_lot::Mutex;
-use remotemedia_media::{AudioFrame, Bitrate, Codec, MediaKind, PeerId, VideoFrame};
+use remotemedia_media::{AudioFrame, Bitrate, Codec, MediaKind, PeerId, RtpTimestamp, VideoFrame};
 use remotemedia_mesh::Mesh;
 use tokio::{
-    sync::{Notify, watch},
+    sync::{Notify, broadcast, watch},
     time::Instant,
 };
 
@@ -38,14 +45,18 @@ struct Inner {
     video_sources: Mutex<HashMap<Audience, Arc<VideoSource>>>,
     audio_controls: watch::Sender<AudioControls>,
     video_controls: watch::Sender<VideoControls>,
+    video_muted: AtomicBool,
     /// Told when a peer becomes ready.
     changed: Notify,
+    /// How far peers played our audio out.
+    played: broadcast::Sender<(PeerId, RtpTimestamp)>,
 }
 
 impl Sending {
     pub(crate) fn new(shared: Arc<EngineShared>, mesh: Mesh, settings: &Settings) -> Self {
         let audio_rate = settings.audio.map_or(Bitrate::ZERO, |a| a.bitrate);
-        let (audio_controls, _) = watch::channel(AudioControls { bitrate: audio_rate, expected_loss: 0.0 });
+        let (audio_controls, _) =
+            watch::channel(AudioControls { bitrate: audio_rate, expected_loss: 0.0, muted: false });
         let (video_controls, _) = watch::channel(VideoControls {
             bitrate: settings.video.map_or(Bitrate::ZERO, |v| v.bitrate),
             framerate: settings.video.map_or(30, |v| v.framerate),
@@ -63,7 +74,9 @@ impl Sending {
                 video_sources: Mutex::new(HashMap::new()),
                 audio_controls,
                 video_controls,
+                video_muted: AtomicBool::new(false),
                 changed: Notify::new(),
+                played: broadcast::Sender::new(64),
             }),
         }
     }
@@ -90,6 +103,9 @@ impl Sending {
 
     /// Hands a picture to `audience`. `None` without video.
     pub(crate) fn send_video(&self, audience: Audience, frame: Arc<VideoFrame>) -> Option<()> {
+        if self.is_muted(MediaKind::Video) {
+            return self.inner.video.map(drop);
+        }
         let source = self.video_source(&audience)?;
         if let Audience::Peer(peer) = &audience {
             self.inner.shared.roster.mark_direct(peer, MediaKind::Video, Instant::now());
@@ -179,6 +195,48 @@ impl Sending {
         }
     }
 
+    /// A peer said how far it played our audio out.
+    pub(crate) fn played(&self, peer: PeerId, until: RtpTimestamp) {
+        // Nobody may have asked.
+        self.inner.played.send((peer, until)).ok();
+    }
+
+    /// Whether media of `kind` is kept back.
+    pub(crate) fn is_muted(&self, kind: MediaKind) -> bool {
+        match kind {
+            MediaKind::Audio => self.inner.audio_controls.borrow().muted,
+            MediaKind::Video => self.inner.video_muted.load(Ordering::Acquire),
+        }
+    }
+
+    /// Keeps media of `kind` back, or no longer.
+    pub(crate) fn set_muted(&self, kind: MediaKind, muted: bool) {
+        match kind {
+            MediaKind::Audio => self.inner.audio_controls.send_modify(|controls| controls.muted = muted),
+            MediaKind::Video => {
+                self.inner.video_muted.store(muted, Ordering::Release);
+                if muted {
+                    // A source shows its last picture to whoever comes. A new one begins with a keyframe.
+                    self.inner.video_sources.lock().clear();
+                }
+            }
+        }
+    }
+
+    /// A source of its own for `audience`, which takes up to `capacity`. `None` without audio.
+    pub(crate) fn voice(&self, audience: Audience, capacity: Duration) -> Option<Voice> {
+        let inner = &self.inner;
+        let source = AudioSource::start(
+            Arc::clone(&inner.shared),
+            inner.mesh.clone(),
+            audience.clone(),
+            inner.audio?,
+            capacity,
+            inner.audio_controls.subscribe(),
+        );
+        Some(Voice { audience, source, sending: self.clone() })
+    }
+
     pub(crate) fn target_changed(&self, peer: &PeerId, rate: Bitrate) {
         self.inner.shared.roster.set_target(peer, rate);
     }
@@ -214,5 +272,71 @@ impl Sending {
             ))
         });
         Some(Arc::clone(source))
+    }
+}
+
+/// A source of audio that can be interrupted. Dropping it ends it.
+#[derive(Debug)]
+pub(crate) struct Voice {
+    audience: Audience,
+    source: AudioSource,
+    sending: Sending,
+}
+
+/// What one peer has heard of a voice.
+pub(crate) struct Listened {
+    pub(crate) peer: PeerId,
+    pub(crate) heard: Duration,
+    /// The peer told; otherwise it is what was sent to it.
+    pub(crate) told: bool,
+}
+
+impl Voice {
+    pub(crate) async fn push(&self, frame: Arc<AudioFrame>) {
+        self.source.push(frame).await;
+    }
+
+    pub(crate) fn queued(&self) -> Duration {
+        self.source.queued()
+    }
+
+    pub(crate) async fn drained(&self) {
+        self.source.drained().await;
+    }
+
+    /// Drops what is queued at once, and answers, at the latest after `patience`, what each peer has heard since the last
+    /// time.
+    pub(crate) async fn interrupt(&self, patience: Duration) -> Vec<Listened> {
+        let Some(log) = self.source.stop().await else { return Vec::new() };
+        let inner = &self.sending.inner;
+        let peers = inner.shared.roster.listeners(&self.audience);
+        let Some(end) = log.end() else {
+            return peers.into_iter().map(|peer| Listened { peer, heard: Duration::ZERO, told: true }).collect();
+        };
+        let ask = |peer: PeerId| {
+            let mut played = inner.played.subscribe();
+            let log = &log;
+            async move {
+                let is_asked = inner.mesh.ask_played(&peer, end);
+                let until = match is_asked {
+                    true => tokio::time::timeout(patience, answer_of(&peer, &mut played)).await.ok(),
+                    false => None,
+                };
+                let heard = until.map_or(log.total(), |until| log.until(until));
+                Listened { peer, heard, told: until.is_some() }
+            }
+        };
+        futures_util::future::join_all(peers.into_iter().map(ask)).await
+    }
+}
+
+/// How far `peer` says that it played our audio out.
+async fn answer_of(peer: &PeerId, played: &mut broadcast::Receiver<(PeerId, RtpTimestamp)>) -> RtpTimestamp {
+    loop {
+        match played.recv().await {
+            Ok((who, until)) if who == *peer => return until,
+            Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {}
+            Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
+        }
     }
 }

@@ -1,30 +1,46 @@
 //! Incoming media through pipelines and out again.
 
 mod attachment;
+mod crowd;
 mod lanes;
 mod outputs;
+mod splice;
+mod supervisor;
+mod target;
 mod worker;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use remotemedia_media::PeerId;
+use remotemedia_runtime_core::manifest::Manifest;
 
 pub(crate) use self::attachment::Parts;
-pub use self::attachment::{Attachment, RouteMetrics};
-use crate::error::Result;
+use self::target::ids;
+pub use self::{
+    attachment::{Attachment, RouteMetrics},
+    target::Target,
+};
+use crate::error::{Result, WebRtcError};
 
 /// Whose media goes through an attached pipeline, and who gets what comes out.
 ///
-/// Each peer gets a session of its own, from the moment it connects until it leaves.
+/// Each peer gets a session of its own, from the moment it connects until it leaves, unless the route is
+/// [shared](Route::shared).
 ///
 /// ```
-/// use remotemedia_webrtc::route::{FailurePolicy, Route};
+/// use remotemedia_webrtc::route::{FailurePolicy, Route, Target};
 ///
 /// // Everybody sees and hears themselves; a pipeline that fails is left out.
 /// let mirror = Route::from_all().to_sender().with_messages().on_failure(FailurePolicy::Bypass);
 /// // What alice says goes to bob and carol.
 /// let relay = Route::from_peers(["alice"])?.to_peers(["bob", "carol"])?;
-/// # let _ = (mirror, relay);
+/// // One mixer for everybody.
+/// let conference = Route::from_all().shared();
+/// // Each output of a graph to those whom it suits.
+/// let tiers = Route::from_peers(["studio"])?
+///     .output("hd", Target::peers(["wall", "projector"])?)
+///     .output("sd", Target::peer("phone")?);
+/// # let _ = (mirror, relay, conference, tiers);
 /// # Ok::<(), remotemedia_webrtc::WebRtcError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +49,10 @@ pub struct Route {
     /// `None`: every peer.
     from: Option<BTreeSet<PeerId>>,
     to: Destination,
+    /// Outputs of the graph that go elsewhere.
+    outputs: BTreeMap<String, Target>,
     messages: bool,
+    shared: bool,
     on_failure: FailurePolicy,
 }
 
@@ -41,8 +60,7 @@ pub struct Route {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Destination {
     Sender,
-    All,
-    Peers(BTreeSet<PeerId>),
+    Target(Target),
 }
 
 /// What becomes of a peer's media when its pipeline has failed for good. The failure is reported as
@@ -62,7 +80,14 @@ pub enum FailurePolicy {
 impl Route {
     /// The media of every peer that is connected or will be. It goes back to its sender unless told otherwise.
     pub fn from_all() -> Self {
-        Self { from: None, to: Destination::Sender, messages: false, on_failure: FailurePolicy::default() }
+        Self {
+            from: None,
+            to: Destination::Sender,
+            outputs: BTreeMap::new(),
+            messages: false,
+            shared: false,
+            on_failure: FailurePolicy::default(),
+        }
     }
 
     /// The media of these peers, whenever they are connected. It goes back to its sender unless told otherwise.
@@ -74,7 +99,9 @@ impl Route {
         Ok(Self { from: Some(ids(peers)?), ..Self::from_all() })
     }
 
-    /// What comes out goes to the peer that what went in came from.
+    /// What comes out goes to the peer that what went in came from. In a [shared](Route::shared) session that is the peer that
+    /// the metadata entry `peer` names, which every input carries and everything that is made from it; a node may name
+    /// another. What has no such entry goes to everybody.
     pub fn to_sender(mut self) -> Self {
         self.to = Destination::Sender;
         self
@@ -83,7 +110,7 @@ impl Route {
     /// What comes out goes to every connected peer, as with [`broadcast`](crate::WebRtcTransport::broadcast), its
     /// sender included.
     pub fn to_all(mut self) -> Self {
-        self.to = Destination::All;
+        self.to = Destination::Target(Target::All);
         self
     }
 
@@ -93,8 +120,22 @@ impl Route {
     ///
     /// [`WebRtcError::InvalidPeerId`](crate::WebRtcError::InvalidPeerId).
     pub fn to_peers<I: IntoIterator<Item: AsRef<str>>>(mut self, peers: I) -> Result<Self> {
-        self.to = Destination::Peers(ids(peers)?);
+        self.to = Destination::Target(Target::Peers(ids(peers)?));
         Ok(self)
+    }
+
+    /// What comes out of the graph's output `id` goes to `target`, whatever is said of the others.
+    pub fn output(mut self, id: impl Into<String>, target: Target) -> Self {
+        self.outputs.insert(id.into(), target);
+        self
+    }
+
+    /// All peers share one session, which runs from the moment the pipeline is attached until it is detached: a mixer, say.
+    /// A peer that comes or goes is announced to it by the control messages `peer_joined` and `peer_left`, with the
+    /// payload `{"peer": id}`.
+    pub fn shared(mut self) -> Self {
+        self.shared = true;
+        self
     }
 
     /// The peers' data-channel messages go through the pipeline too, and no longer to
@@ -113,8 +154,15 @@ impl Route {
     fn takes(&self, peer: &PeerId) -> bool {
         self.from.as_ref().is_none_or(|from| from.contains(peer))
     }
-}
 
-fn ids<I: IntoIterator<Item: AsRef<str>>>(peers: I) -> Result<BTreeSet<PeerId>> {
-    peers.into_iter().map(|peer| Ok(PeerId::new(peer.as_ref())?)).collect()
+    /// Whether `manifest` has the outputs that the route names.
+    fn check(&self, manifest: &Manifest) -> Result<()> {
+        match self.outputs.keys().find(|id| !manifest.outputs().any(|known| known == **id)) {
+            None => Ok(()),
+            Some(unknown) => Err(WebRtcError::UnknownOutput {
+                output: unknown.clone(),
+                known: manifest.outputs().map(str::to_owned).collect(),
+            }),
+        }
+    }
 }

@@ -1,137 +1,213 @@
 //! What comes out of a pipeline, on its way to peers.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
-use remotemedia_media::{AudioFrame, MediaKind, PeerId};
+use parking_lot::Mutex;
+use remotemedia_media::{AudioFrame, MediaKind, PeerId, VideoFrame};
 use remotemedia_mesh::{Mesh, Message};
-use remotemedia_runtime_core::data::RuntimeData;
+use remotemedia_runtime_core::{data::RuntimeData, transport::TransportData};
 use tokio::{sync::mpsc, task::JoinSet, time::timeout};
 
-use super::Destination;
+use super::{Destination, Route, Target, splice::Splices};
 use crate::{
     engine::{Audience, Sending},
+    events::TransportEvent,
     message::DataChannelMessage,
 };
 
-/// Audio frames and messages that wait for their peers. Beyond that the pipeline waits.
+/// Audio frames and messages that wait for their peers.
 const QUEUE: usize = 64;
 
-/// How long a message to several peers waits for one that does not read.
+/// How long a message waits for a peer that does not read, unless only that peer's own session waits with it.
 const MESSAGE_PATIENCE: Duration = Duration::from_secs(5);
 
-/// Sends each kind of data on its own, so that audio that is ahead of real time holds up no picture. Dropping it ends it.
+/// Sends each kind of data to each target on its own, so that audio that is ahead of real time holds up no picture, and
+/// none of several peers the others. Dropping it ends it.
 pub(super) struct Outputs {
     to: Receivers,
-    audio: mpsc::Sender<Arc<AudioFrame>>,
-    messages: mpsc::Sender<Message>,
-    _tasks: JoinSet<()>,
+    route: Arc<Route>,
+    /// Whose session it is, if it is one peer's.
+    sender: Option<PeerId>,
+    events: tokio::sync::broadcast::Sender<TransportEvent>,
+    lanes: Mutex<HashMap<Target, Lane>>,
+    splices: Mutex<Splices>,
+    dropped: Arc<AtomicU64>,
 }
 
 #[derive(Clone)]
 struct Receivers {
     sending: Sending,
     mesh: Mesh,
-    to: Destination,
-    sender: PeerId,
+    /// Whether a message waits for its peer for as long as it takes.
+    patient: bool,
+}
+
+/// The way to one target.
+#[derive(Clone)]
+struct Lane {
+    audio: mpsc::Sender<Arc<AudioFrame>>,
+    messages: mpsc::Sender<Message>,
+    _tasks: Arc<JoinSet<()>>,
 }
 
 impl Outputs {
-    pub(super) fn start(sending: Sending, mesh: Mesh, to: Destination, sender: PeerId) -> Self {
-        let to = Receivers { sending, mesh, to, sender };
-        let (audio, mut frames) = mpsc::channel(QUEUE);
-        let (messages, mut texts) = mpsc::channel(QUEUE);
-        let mut tasks = JoinSet::new();
-        let receivers = to.clone();
-        tasks.spawn(async move {
-            while let Some(frame) = frames.recv().await {
-                receivers.send_audio(frame).await;
-            }
-        });
-        let receivers = to.clone();
-        tasks.spawn(async move {
-            while let Some(message) = texts.recv().await {
-                receivers.send_message(message).await;
-            }
-        });
-        Self { to, audio, messages, _tasks: tasks }
+    pub(super) fn new(
+        sending: Sending,
+        mesh: Mesh,
+        route: Arc<Route>,
+        sender: Option<PeerId>,
+        events: tokio::sync::broadcast::Sender<TransportEvent>,
+        dropped: Arc<AtomicU64>,
+    ) -> Self {
+        let patient = sender.is_some() && route.to == Destination::Sender;
+        let to = Receivers { sending, mesh, patient };
+        Self { to, route, sender, events, lanes: Mutex::default(), splices: Mutex::default(), dropped }
     }
 
-    /// Sends `data`, or waits for room. What cannot be sent to anybody is left out.
-    pub(super) async fn send(&self, data: RuntimeData) {
-        let message = match data {
+    /// Sends `output`. A session of one peer waits for room; in a shared one, what finds no room is dropped, since
+    /// nobody is to wait for somebody else. What cannot be sent to anybody is left out.
+    pub(super) async fn send(&self, output: TransportData) {
+        let peer = self.sender.clone().or_else(|| PeerId::new(output.get_metadata("peer")?).ok());
+        let target = self.target(output.port.as_deref(), peer.as_ref());
+        match output.data {
             RuntimeData::Audio { frame } => {
-                // The task lives as long as this.
-                let _ = self.audio.send(frame).await;
-                return;
-            }
-            RuntimeData::Video { frame } => {
-                for audience in self.to.audiences(MediaKind::Video) {
-                    self.to.sending.send_video(audience, Arc::clone(&frame));
+                let frame = self.splices.lock().pass(&target, frame);
+                if let Some(lane) = self.lane(&target) {
+                    self.put(&lane.audio, frame).await;
                 }
-                return;
             }
-            RuntimeData::Text(payload) => DataChannelMessage::Text { payload },
-            RuntimeData::Json(payload) => DataChannelMessage::Json { payload },
-            RuntimeData::Binary(bytes) => {
-                let _ = self.messages.send(Message::Binary(bytes)).await;
-                return;
+            RuntimeData::Video { frame } => self.to.send_video(&target, &frame),
+            RuntimeData::Text(payload) => self.message(&target, DataChannelMessage::Text { payload }.to_wire()).await,
+            RuntimeData::Json(payload) => self.message(&target, DataChannelMessage::Json { payload }.to_wire()).await,
+            RuntimeData::Binary(bytes) => self.message(&target, Message::Binary(bytes)).await,
+            RuntimeData::Control(message) => {
+                // Nobody may be listening.
+                self.events.send(TransportEvent::PipelineControl { peer, message }).ok();
             }
-            other => {
-                tracing::debug!(peer = %self.to.sender, kind = %other.kind(), "a pipeline made something that no peer takes");
-                return;
-            }
-        };
-        let _ = self.messages.send(message.to_wire()).await;
+            other => tracing::debug!(kind = %other.kind(), "a pipeline made something that no peer takes"),
+        }
+    }
+
+    /// Another pipeline takes over: what it sends begins where the sound that was sent before left off.
+    pub(super) fn splice(&self) {
+        self.splices.lock().begin();
     }
 
     /// Waits until everything that was taken is on its way, at most for `patience`.
     pub(super) async fn flush(&self, patience: Duration) {
-        let all = async {
-            let _ = self.audio.reserve_many(QUEUE).await;
-            let _ = self.messages.reserve_many(QUEUE).await;
-        };
+        let lanes: Vec<Lane> = self.lanes.lock().values().cloned().collect();
+        let all = futures_util::future::join_all(lanes.iter().map(|lane| async {
+            let _ = lane.audio.reserve_many(QUEUE).await;
+            let _ = lane.messages.reserve_many(QUEUE).await;
+        }));
         let _ = timeout(patience, all).await;
+    }
+
+    fn target(&self, port: Option<&str>, peer: Option<&PeerId>) -> Target {
+        if let Some(target) = port.and_then(|port| self.route.outputs.get(port)) {
+            return target.clone();
+        }
+        match (&self.route.to, peer) {
+            (Destination::Target(target), _) => target.clone(),
+            (Destination::Sender, Some(peer)) => Target::Peers([peer.clone()].into()),
+            (Destination::Sender, None) => Target::All,
+        }
+    }
+
+    async fn message(&self, target: &Target, message: Message) {
+        if let Some(lane) = self.lane(target) {
+            self.put(&lane.messages, message).await;
+        }
+    }
+
+    async fn put<T>(&self, lane: &mpsc::Sender<T>, item: T) {
+        // The task at the other end lives as long as the lane.
+        if self.sender.is_some() {
+            let _ = lane.send(item).await;
+        } else if lane.try_send(item).is_err() {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// The way to `target`; `None` if there is nobody.
+    fn lane(&self, target: &Target) -> Option<Lane> {
+        let mut lanes = self.lanes.lock();
+        if let Some(lane) = lanes.get(target) {
+            return Some(lane.clone());
+        }
+        let connected = self.to.mesh.peers();
+        let is_there = |target: &Target| match target {
+            Target::All => true,
+            Target::Peers(peers) => connected.iter().any(|status| peers.contains(&status.peer)),
+        };
+        lanes.retain(|target, _| is_there(target));
+        is_there(target).then(|| lanes.entry(target.clone()).or_insert(self.to.open(target)).clone())
     }
 }
 
 impl Receivers {
+    fn open(&self, target: &Target) -> Lane {
+        let (audio, mut frames) = mpsc::channel(QUEUE);
+        let (messages, mut texts) = mpsc::channel(QUEUE);
+        let mut tasks = JoinSet::new();
+        let (to, of) = (self.clone(), target.clone());
+        tasks.spawn(async move {
+            while let Some(frame) = frames.recv().await {
+                to.send_audio(&of, frame).await;
+            }
+        });
+        let (to, of) = (self.clone(), target.clone());
+        tasks.spawn(async move {
+            while let Some(message) = texts.recv().await {
+                to.send_message(&of, message).await;
+            }
+        });
+        Lane { audio, messages, _tasks: Arc::new(tasks) }
+    }
+
     /// Who gets media of `kind` now.
-    fn audiences(&self, kind: MediaKind) -> Vec<Audience> {
+    fn audiences(&self, target: &Target, kind: MediaKind) -> Vec<Audience> {
         let takes = |peer: &&PeerId| {
             self.sending.peer(peer).is_some_and(|media| match kind {
                 MediaKind::Audio => media.audio,
                 MediaKind::Video => !media.video.is_empty(),
             })
         };
-        let one = |peer: &PeerId| Audience::Peer(peer.clone());
-        match &self.to {
-            Destination::All => vec![Audience::All],
-            Destination::Sender => Some(&self.sender).filter(takes).map(one).into_iter().collect(),
-            Destination::Peers(peers) => peers.iter().filter(takes).map(one).collect(),
+        match target {
+            Target::All => vec![Audience::All],
+            Target::Peers(peers) => peers.iter().filter(takes).map(|peer| Audience::Peer(peer.clone())).collect(),
         }
     }
 
-    async fn send_audio(&self, frame: Arc<AudioFrame>) {
-        let audiences = self.audiences(MediaKind::Audio);
+    fn send_video(&self, target: &Target, frame: &Arc<VideoFrame>) {
+        for audience in self.audiences(target, MediaKind::Video) {
+            self.sending.send_video(audience, Arc::clone(frame));
+        }
+    }
+
+    async fn send_audio(&self, target: &Target, frame: Arc<AudioFrame>) {
+        let audiences = self.audiences(target, MediaKind::Audio);
         let sends = audiences.into_iter().map(|audience| self.sending.send_audio(audience, Arc::clone(&frame)));
         futures_util::future::join_all(sends).await;
     }
 
-    async fn send_message(&self, message: Message) {
-        let peers: Vec<PeerId> = match &self.to {
-            // It is the one that waits for itself.
-            Destination::Sender => {
-                if let Err(error) = self.mesh.send_message(&self.sender, message).await {
-                    tracing::debug!(peer = %self.sender, %error, "a message was not sent");
-                }
-                return;
-            }
-            Destination::All => self.mesh.peers().into_iter().map(|status| status.peer).collect(),
-            Destination::Peers(peers) => peers.iter().cloned().collect(),
+    async fn send_message(&self, target: &Target, message: Message) {
+        let peers: Vec<PeerId> = match target {
+            Target::All => self.mesh.peers().into_iter().map(|status| status.peer).collect(),
+            Target::Peers(peers) => peers.iter().cloned().collect(),
         };
         let message = &message;
         let sends = peers.iter().map(|peer| async move {
-            match timeout(MESSAGE_PATIENCE, self.mesh.send_message(peer, message.clone())).await {
+            let sent = self.mesh.send_message(peer, message.clone());
+            let sent = if self.patient { Ok(sent.await) } else { timeout(MESSAGE_PATIENCE, sent).await };
+            match sent {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => tracing::debug!(%peer, %error, "a message was not sent"),
                 Err(_) => tracing::warn!(%peer, "a message was not sent: the peer does not read"),

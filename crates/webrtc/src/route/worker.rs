@@ -1,4 +1,4 @@
-//! One peer's pipeline.
+//! A pipeline that is attached to one peer, or to several that share it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,15 +8,15 @@ use remotemedia_runtime_core::{
     RuntimeError,
     data::RuntimeData,
     manifest::Manifest,
-    runner::{PipelineRunner, SessionControl, SessionReceiver, SessionSender},
+    runner::{PipelineRunner, Session, SessionControl, SessionReceiver, SessionSender},
     transport::TransportData,
 };
 use tokio::{
-    sync::{broadcast, mpsc, oneshot},
+    sync::{Notify, broadcast, mpsc, oneshot},
     time::{Instant, sleep_until, timeout},
 };
 
-use super::{FailurePolicy, lanes::Lanes, outputs::Outputs};
+use super::{FailurePolicy, crowd::Source, outputs::Outputs};
 use crate::events::TransportEvent;
 
 /// How long a pipeline that ends may take to give away what is in it.
@@ -26,6 +26,7 @@ const DRAIN: Duration = Duration::from_secs(1);
 const RESTART_SPACING: Duration = Duration::from_secs(1);
 
 /// Tells a worker to go on with another pipeline; the answer comes when it has taken over.
+#[derive(Debug)]
 pub(super) struct Replace {
     pub(super) manifest: Arc<Manifest>,
     pub(super) done: oneshot::Sender<Result<(), RuntimeError>>,
@@ -39,10 +40,9 @@ pub(super) struct Running {
     pub(super) control: Option<SessionControl>,
 }
 
-/// Runs one peer's media through one pipeline after another until the peer leaves.
+/// Runs media through one pipeline after another until nothing more can come.
 pub(super) struct Worker {
-    pub(super) peer: PeerId,
-    pub(super) lanes: Lanes,
+    pub(super) source: Source,
     pub(super) outputs: Outputs,
     pub(super) runner: PipelineRunner,
     pub(super) policy: FailurePolicy,
@@ -51,32 +51,29 @@ pub(super) struct Worker {
     pub(super) events: broadcast::Sender<TransportEvent>,
 }
 
-/// Why a session ended.
+/// The two ends of a session.
+struct Ends {
+    sender: SessionSender,
+    receiver: SessionReceiver,
+}
+
+/// Why nothing more goes through a session.
 enum End {
-    PeerLeft,
+    SourceOver,
     Replaced(Replace),
     Failed,
 }
 
 impl Worker {
     pub(super) async fn run(mut self) {
-        let mut replaced = None;
         loop {
             let started = Instant::now();
             let manifest = Arc::clone(&self.running.lock().manifest);
             let end = match self.runner.create_session(&manifest) {
-                Ok(session) => {
-                    self.running.lock().control = Some(session.control());
-                    answer(replaced.take(), Ok(()));
-                    let (sender, receiver) = session.split();
-                    self.run_session(sender, receiver).await
-                }
-                // Both were checked before; only a node whose construction fails comes here.
+                Ok(session) => self.run_sessions(session).await,
+                // It was checked before; only a node whose construction fails comes here.
                 Err(error) => {
-                    match replaced.take() {
-                        Some(done) => answer(Some(done), Err(error)),
-                        None => self.report(error, true),
-                    }
+                    self.report(error, true);
                     End::Failed
                 }
             };
@@ -85,48 +82,99 @@ impl Worker {
                 end => end,
             };
             match end {
-                End::PeerLeft => return self.outputs.flush(DRAIN).await,
+                End::SourceOver => return self.outputs.flush(DRAIN).await,
                 End::Replaced(Replace { manifest, done }) => {
                     self.running.lock().manifest = manifest;
-                    replaced = Some(done);
+                    // It was checked; should it fail all the same, the route's policy applies to it.
+                    answer(done, Ok(()));
                 }
                 End::Failed => {}
             }
         }
     }
 
-    async fn run_session(&mut self, sender: SessionSender, mut receiver: SessionReceiver) -> End {
-        let Self { peer, lanes, outputs, commands, events, .. } = self;
-        let sink = |data: RuntimeData| send_input(&sender, peer, data);
-        let end = {
-            let drain = drain(&mut receiver, outputs, peer, events);
-            tokio::pin!(drain);
-            let end = tokio::select! {
-                biased;
-                () = &mut drain => End::Failed,
-                Some(replace) = commands.recv() => End::Replaced(replace),
-                () = lanes.feed(sink) => End::PeerLeft,
-            };
-            if !matches!(end, End::Failed) {
-                // What is inside still comes out, in front of what follows.
-                let finish = async { tokio::join!(sender.finish(), drain) };
-                let _ = timeout(DRAIN, finish).await;
+    /// Runs `session` and those that take its place.
+    async fn run_sessions(&mut self, session: Session) -> End {
+        let mut current = self.begin(session);
+        loop {
+            match self.run_session(&mut current).await {
+                End::Replaced(replace) => current = self.take_over(current, replace).await,
+                end => {
+                    current.receiver.close().await;
+                    return end;
+                }
             }
-            end
+        }
+    }
+
+    fn begin(&mut self, session: Session) -> Ends {
+        self.running.lock().control = Some(session.control());
+        self.source.introduce();
+        self.outputs.splice();
+        let (sender, receiver) = session.split();
+        Ends { sender, receiver }
+    }
+
+    async fn run_session(&mut self, current: &mut Ends) -> End {
+        let Self { source, outputs, commands, events, .. } = self;
+        let owner = source.peer().cloned();
+        let sender = &current.sender;
+        let sink = |peer: PeerId, data: RuntimeData| async move { send_input(sender, &peer, data).await };
+        let settle = Notify::new();
+        let drain = drain(&mut current.receiver, outputs, owner.as_ref(), events, &settle);
+        tokio::pin!(drain);
+        let end = tokio::select! {
+            biased;
+            () = &mut drain => End::Failed,
+            Some(replace) = commands.recv() => End::Replaced(replace),
+            () = source.feed(sink) => End::SourceOver,
         };
-        receiver.close().await;
+        // What is inside still comes out, in front of what follows.
+        match end {
+            End::Replaced(_) => {
+                settle.notify_one();
+                let _ = timeout(DRAIN, drain).await;
+            }
+            End::SourceOver => {
+                let _ = timeout(DRAIN, async { tokio::join!(sender.finish(), drain) }).await;
+            }
+            End::Failed => {}
+        }
         end
+    }
+
+    /// Puts another pipeline in the place of `before`, out of which everything has come that was sent into it. Nodes that both
+    /// have go on; what the others keep comes out first.
+    async fn take_over(&mut self, before: Ends, Replace { manifest, done }: Replace) -> Ends {
+        match self.runner.create_session_after(&manifest, &before.sender.control()).await {
+            Ok(session) => {
+                let Ends { sender, mut receiver } = before;
+                let settle = Notify::new();
+                let rest = drain(&mut receiver, &self.outputs, self.source.peer(), &self.events, &settle);
+                let _ = timeout(DRAIN, async { tokio::join!(sender.finish(), rest) }).await;
+                receiver.close().await;
+                self.running.lock().manifest = manifest;
+                let next = self.begin(session);
+                answer(done, Ok(()));
+                next
+            }
+            Err(error) => {
+                answer(done, Err(error));
+                before
+            }
+        }
     }
 
     /// What the policy has for the time until the pipeline is replaced. `Failed` means that it is to be started again.
     async fn after_failure(&mut self, started: Instant) -> End {
         self.running.lock().control = None;
-        let Self { lanes, outputs, commands, .. } = self;
+        let Self { source, outputs, commands, .. } = self;
+        outputs.splice();
         let outputs = &*outputs;
         let bypasses = self.policy == FailurePolicy::Bypass;
-        let sink = |data: RuntimeData| async move {
-            if bypasses {
-                outputs.send(data).await;
+        let sink = |peer: PeerId, data: RuntimeData| async move {
+            if bypasses && !matches!(data, RuntimeData::Control(_)) {
+                outputs.send(TransportData::new(data).with_metadata("peer", peer.as_str())).await;
             }
         };
         let restart = async {
@@ -139,26 +187,40 @@ impl Worker {
             biased;
             Some(replace) = commands.recv() => End::Replaced(replace),
             () = restart => End::Failed,
-            () = lanes.feed(sink) => End::PeerLeft,
+            () = source.feed(sink) => End::SourceOver,
         }
     }
 
     fn report(&self, error: RuntimeError, ended: bool) {
-        report(&self.events, &self.peer, error, ended);
+        report(&self.events, self.source.peer(), error, ended);
     }
 }
 
-/// Sends every output until the session is over.
+/// Sends every output until the session is over or, once told to `settle`, until nothing is under way.
 async fn drain(
     receiver: &mut SessionReceiver,
     outputs: &Outputs,
-    peer: &PeerId,
+    peer: Option<&PeerId>,
     events: &broadcast::Sender<TransportEvent>,
+    settle: &Notify,
 ) {
     let control = receiver.control();
+    let mut settling = false;
     loop {
-        match receiver.next_output().await {
-            Ok(Some(output)) => outputs.send(output.data).await,
+        let received = if settling {
+            receiver.recv_output().await
+        } else {
+            tokio::select! {
+                biased;
+                received = receiver.next_output() => received,
+                () = settle.notified() => {
+                    settling = true;
+                    continue;
+                }
+            }
+        };
+        match received {
+            Ok(Some(output)) => outputs.send(output).await,
             Ok(None) => return,
             Err(error) => report(events, peer, error, !control.is_active()),
         }
@@ -175,15 +237,13 @@ async fn send_input(sender: &SessionSender, peer: &PeerId, data: RuntimeData) {
     }
 }
 
-fn report(events: &broadcast::Sender<TransportEvent>, peer: &PeerId, error: RuntimeError, ended: bool) {
-    tracing::warn!(%peer, %error, ended, "a pipeline failed");
+fn report(events: &broadcast::Sender<TransportEvent>, peer: Option<&PeerId>, error: RuntimeError, ended: bool) {
+    tracing::warn!(peer = peer.map(PeerId::as_str), %error, ended, "a pipeline failed");
     // Nobody may be listening.
-    let _ = events.send(TransportEvent::PipelineFailed { peer: peer.clone(), error: Arc::new(error), ended });
+    let _ = events.send(TransportEvent::PipelineFailed { peer: peer.cloned(), error: Arc::new(error), ended });
 }
 
-fn answer(done: Option<oneshot::Sender<Result<(), RuntimeError>>>, result: Result<(), RuntimeError>) {
-    if let Some(done) = done {
-        // Whoever asked may have gone.
-        let _ = done.send(result);
-    }
+fn answer(done: oneshot::Sender<Result<(), RuntimeError>>, result: Result<(), RuntimeError>) {
+    // Whoever asked may have gone.
+    let _ = done.send(result);
 }

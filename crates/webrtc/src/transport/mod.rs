@@ -6,6 +6,7 @@ mod pipelines;
 mod receive;
 mod running;
 mod send;
+mod speaker;
 
 use std::{fmt, sync::Arc};
 
@@ -18,6 +19,7 @@ use tokio::sync::{Mutex as AsyncMutex, broadcast};
 pub use self::peers::{PeerInfo, PeerMetrics, ReceiveMetrics};
 use self::running::Running;
 pub use self::send::{BroadcastFailure, BroadcastStats};
+pub use self::speaker::{Heard, Interruption, Speaker};
 pub use crate::{
     codec_config::{AudioCodec, VideoCodec},
     config::{ConfigOptions, DataChannelMode, JitterMode, TurnServer, WebRtcTransportConfig},

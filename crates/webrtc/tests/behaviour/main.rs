@@ -16,8 +16,11 @@ mod picture_size;
 mod playout;
 mod precedence;
 mod refusals;
+mod replacement;
 mod routes;
 mod server;
+mod shared_routes;
+mod speaker;
 #[path = "../support/mod.rs"]
 mod support;
 mod world;

@@ -1,0 +1,148 @@
+//! A pipeline takes the place of another: nodes that stay keep what they know, those that go give away what they keep.
+
+mod common;
+
+use common::{drain, session_with, text};
+use remotemedia_runtime_core::{
+    data::RuntimeData,
+    manifest::Manifest,
+    node::{Emitter, Node, NodeRegistry, NodeResult, NodeType, ParamSpec, Params},
+    runner::{PipelineRunner, Session, SessionControl},
+    transport::TransportData,
+};
+
+/// Numbers what it is given, from `from` on.
+struct Counter {
+    next: i64,
+    step: i64,
+}
+
+impl Counter {
+    fn node_type() -> NodeType {
+        let create = |params: &Params| Ok(Self { next: 0, step: params.integer("step").unwrap_or(1) });
+        NodeType::new("Counter", create).param(ParamSpec::integer("step", 1..=100).default_value(1))
+    }
+}
+
+impl Node for Counter {
+    fn process(&mut self, input: RuntimeData, out: &mut Emitter<'_>) -> NodeResult {
+        self.next += self.step;
+        out.emit(format!("{}{}", input.as_text().unwrap_or(""), self.next));
+        Ok(())
+    }
+
+    fn set_params(&mut self, params: &Params) -> bool {
+        self.step = params.integer("step").unwrap_or(1);
+        true
+    }
+}
+
+/// Keeps one text until the next comes.
+#[derive(Default)]
+struct Late(Option<RuntimeData>);
+
+impl Node for Late {
+    fn process(&mut self, input: RuntimeData, out: &mut Emitter<'_>) -> NodeResult {
+        if let Some(kept) = self.0.replace(input) {
+            out.emit(kept);
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, out: &mut Emitter<'_>) -> NodeResult {
+        if let Some(kept) = self.0.take() {
+            out.emit(kept);
+        }
+        Ok(())
+    }
+}
+
+fn register(registry: &mut NodeRegistry) {
+    registry.register(Counter::node_type());
+    registry.register(NodeType::new("Late", |_| Ok(Late::default())));
+}
+
+async fn after(yaml: &str, before: &SessionControl) -> Session {
+    let mut registry = NodeRegistry::with_builtin();
+    register(&mut registry);
+    let manifest = Manifest::from_yaml(yaml).unwrap();
+    PipelineRunner::with_registry(registry).create_session_after(&manifest, before).await.unwrap()
+}
+
+async fn send(session: &mut Session, texts: &[&str]) -> Vec<String> {
+    for text in texts {
+        session.send_input(TransportData::new(*text)).await.unwrap();
+    }
+    drain(session).await
+}
+
+#[tokio::test]
+async fn a_node_that_stays_goes_on_with_what_it_knows_and_with_new_params() {
+    let mut first = session_with("pipeline: { nodes: [{ id: count, type: Counter }] }", register);
+    assert_eq!(send(&mut first, &["a", "b"]).await, ["a1", "b2"]);
+    let yaml = "pipeline: { nodes: [{ id: count, type: Counter, params: { step: 10 } }, { id: e, type: Echo }],
+        graph: [{ from: input, to: count }, { from: count, to: e }, { from: e, to: output }] }";
+    let mut second = after(yaml, &first.control()).await;
+    first.finish().await.unwrap();
+    assert_eq!(drain(&mut first).await, [""; 0], "nothing of it is left in the old session");
+    assert_eq!(send(&mut second, &["c", "d"]).await, ["c12", "d22"]);
+}
+
+#[tokio::test]
+async fn a_node_of_another_id_or_type_begins_anew_and_the_old_one_gives_away_what_it_keeps() {
+    let mut first = session_with(
+        "pipeline: { nodes: [{ id: count, type: Counter }, { id: l, type: Late }], graph: [{ from: count, to: l }] }",
+        register,
+    );
+    assert_eq!(send(&mut first, &["a", "b"]).await, ["a1"]);
+    let mut second = after(
+        "pipeline: { nodes: [{ id: other, type: Counter }, { id: l, type: Counter }], graph: [{ from: other, to: l }] }",
+        &first.control(),
+    )
+    .await;
+    first.finish().await.unwrap();
+    assert_eq!(drain(&mut first).await, ["b2"]);
+    assert_eq!(send(&mut second, &["c"]).await, ["c11"]);
+}
+
+#[tokio::test]
+async fn what_a_node_keeps_goes_with_it() {
+    let yaml = "pipeline: { nodes: [{ id: l, type: Late }] }";
+    let mut first = session_with(yaml, register);
+    assert_eq!(send(&mut first, &["a"]).await, [""; 0]);
+    let mut second = after(yaml, &first.control()).await;
+    first.finish().await.unwrap();
+    assert_eq!(drain(&mut first).await, [""; 0]);
+    assert_eq!(send(&mut second, &["b"]).await, ["a"]);
+    second.finish().await.unwrap();
+    assert_eq!(drain(&mut second).await, ["b"]);
+}
+
+#[tokio::test]
+async fn a_manifest_that_is_refused_leaves_the_old_session_as_it_was() {
+    let mut first = session_with("pipeline: { nodes: [{ id: count, type: Counter }] }", register);
+    assert_eq!(send(&mut first, &["a"]).await, ["a1"]);
+    let manifest = Manifest::from_yaml("pipeline: { nodes: [{ id: count, type: Conter }] }").unwrap();
+    PipelineRunner::new().create_session_after(&manifest, &first.control()).await.unwrap_err();
+    assert_eq!(send(&mut first, &["b"]).await, ["b2"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_paused_session_holds_what_it_is_sent_and_goes_on_with_it() {
+    let session = session_with("pipeline: { nodes: [{ id: count, type: Counter }] }", register);
+    let control = session.control();
+    let (sender, mut receiver) = session.split();
+    control.pause();
+    assert!(control.is_paused() && control.is_active());
+    for input in ["a", "b"] {
+        sender.send_input(TransportData::new(input)).await.unwrap();
+    }
+    let waiting = tokio::time::timeout(std::time::Duration::from_secs(60), receiver.next_output()).await;
+    assert!(waiting.is_err(), "{waiting:?}");
+    control.resume();
+    let mut texts = Vec::new();
+    while let Some(output) = receiver.recv_output().await.unwrap() {
+        texts.push(text(&output));
+    }
+    assert_eq!(texts, ["a1", "b2"]);
+}
