@@ -12,6 +12,9 @@ use crate::{
     workspace::{Package, Workspace},
 };
 
+/// The bench that needs what tests need.
+const WITH_BROWSERS: &str = "browser";
+
 /// A bench program of the workspace.
 struct Bench<'a> {
     package: &'a str,
@@ -37,7 +40,8 @@ pub(crate) fn run(workspace: &Workspace, name: Option<&str>, json: bool) -> Resu
             bench.name
         );
     }
-    setup::run(Purpose::Bench)?;
+    let browsers = chosen.iter().any(|bench| bench.name == WITH_BROWSERS);
+    setup::run(if browsers { Purpose::Test } else { Purpose::Bench })?;
     let mut results = Map::new();
     for bench in &chosen {
         let mut cargo = shell::cargo(&workspace.root);

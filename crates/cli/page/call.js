@@ -2,7 +2,7 @@
 
 import { alive } from "./alive.js";
 import { belongs, EarlyCandidates, fingerprint } from "./candidates.js";
-import { codecsIn, videoRefused } from "./codecs.js";
+import { codecsIn, offersVideo, videoRefused } from "./codecs.js";
 import { randomId, sleep } from "./dom.js";
 import { MessageChannel } from "./messages.js";
 import { preferCodec, receives, replaceInStream, sendMedia, transceiverOf } from "./transceivers.js";
@@ -30,6 +30,8 @@ export class Call extends EventTarget {
   #resent = 0;
   #ignored = null;
   #strict = false;
+  /** The peer takes none of our video codecs, or we none of its: offering video again would change nothing. */
+  #noVideo = false;
   #peerCodecs = new Set();
 
   /**
@@ -98,12 +100,18 @@ export class Call extends EventTarget {
   updateCodec() {
     return this.#run(async () => {
       const video = this.pc && transceiverOf(this.pc, "video");
-      if (!video) return;
+      if (!video) return this.#offerVideoAgain();
       // A sender keeps a codec that is still allowed, so a change is asked for by allowing no other.
       this.#strict = this.#peerCodecs.has(this.codec());
       preferCodec(video, this.#codec);
       await this.#offer();
     });
+  }
+
+  /** Another codec may be one that the peer has. */
+  #offerVideoAgain() {
+    this.#noVideo = false;
+    this.#sendMedia("sent");
   }
 
   /** Looks for a new network path. */
@@ -208,6 +216,7 @@ export class Call extends EventTarget {
     const answer = await pc.createAnswer();
     await pc.setLocalDescription(answer);
     this.#send("peer.answer", this.#description());
+    this.#noteVideo(params.sdp, pc.localDescription.sdp);
     await this.#negotiated();
   }
 
@@ -217,7 +226,7 @@ export class Call extends EventTarget {
     clearTimeout(this.#answerTimer);
     this.#ignored = null;
     this.#note(params.sdp);
-    if (videoRefused(params.sdp)) this.dispatchEvent(new Event("no-video"));
+    this.#noteVideo(this.pc.localDescription.sdp, params.sdp);
     await this.#negotiated();
   }
 
@@ -230,6 +239,14 @@ export class Call extends EventTarget {
 
   #note(sdp) {
     for (const codec of codecsIn(sdp)) this.#peerCodecs.add(codec);
+  }
+
+  /** Whether an offer and its answer agree on a codec for the video in it. */
+  #noteVideo(offer, answer) {
+    if (!offersVideo(offer)) return;
+    const before = this.#noVideo;
+    this.#noVideo = videoRefused(answer);
+    if (this.#noVideo && !before) this.dispatchEvent(new Event("no-video"));
   }
 
   async #onCandidate(params) {
@@ -265,6 +282,7 @@ export class Call extends EventTarget {
     this.failed = false;
     this.#restarts = 0;
     this.#strict = false;
+    this.#noVideo = false;
     const current = (listener) => (event) => pc === this.pc && !this.closed && listener(event);
     pc.onnegotiationneeded = current(() => this.#run(() => this.#offer()));
     pc.onicecandidate = current(({ candidate }) => this.#trickle(candidate));
@@ -329,7 +347,8 @@ export class Call extends EventTarget {
   // Media
 
   #sendMedia(missing) {
-    sendMedia(this.pc, this.media, missing, this.#codec);
+    const { audio, video, stream } = this.media;
+    sendMedia(this.pc, { audio, video: this.#noVideo ? null : video, stream }, missing, this.#codec);
   }
 
   get #codec() {

@@ -56,8 +56,18 @@ export function codecsIn(sdp) {
   return found;
 }
 
-/** Whether a description turns down a video section. */
+/** The video sections of a description that are in use: a bundled one has no port of its own either. */
+function videoSections(sdp) {
+  const sections = sdp.split(/^(?=m=)/m).filter((section) => section.startsWith("m=video"));
+  return sections.filter((section) => !section.startsWith("m=video 0") || /^a=bundle-only/m.test(section));
+}
+
+/** Whether an offer has video in it. */
+export function offersVideo(sdp) {
+  return videoSections(sdp).length > 0;
+}
+
+/** Whether an answer turns down all the video that was offered. */
 export function videoRefused(sdp) {
-  const sections = [...sdp.matchAll(/^m=video (\d+)/gm)];
-  return sections.length > 0 && sections.every((match) => match[1] === "0");
+  return videoSections(sdp).length === 0;
 }

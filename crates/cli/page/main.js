@@ -26,7 +26,7 @@ const media = new Media({
   tone: number("tone", 20, 20_000),
 });
 const form = new JoinForm(params, () => join().catch(() => {}));
-const notices = new Notices(byId("notices"), problems, { useTestPicture, retry: (id) => room?.call(id) });
+const notices = new Notices(byId("notices"), problems, { useTestPicture, retry: (id) => room?.call(id), hear: () => tiles.unblock() });
 const chatParts = { log: byId("chat-log"), form: byId("chat-form"), to: byId("chat-to"), text: byId("chat-text"), file: byId("chat-file"), status: byId("chat-status") };
 const chat = new Chat(chatParts, () => room);
 const controls = new Controls({ media, leave, addVideo, removeVideo });
@@ -34,6 +34,7 @@ const tiles = new Tiles(byId("grid"), {
   call: (id) => room?.call(id),
   hangUp: (id) => room?.hangUp(id),
   blocked: () => problems.report("autoplay-blocked"),
+  unblocked: () => problems.solve("autoplay-blocked"),
 });
 
 let room = null;
@@ -84,18 +85,21 @@ async function enter() {
   try {
     await ready;
     const { missing } = await media.open(wanted.source, wanted.withVideo).catch((error) => refuse(error.code));
-    if (missing) {
-      const part = media.video ? "sound" : "picture";
-      problems.report(missing.code, { hint: `You are in without ${part}. Plug in what is missing and join again, or use the test picture.` });
-    }
     const url = `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/signal`;
     room = new Room({ url, name: wanted.name, room: wanted.room, media, codec: () => codec, problems });
     listen(room);
     show(true);
+    if (missing) {
+      const [device, part] = media.video ? ["microphone", "sound"] : ["camera", "picture"];
+      const words = { "no-camera": `No ${device} was found.`, "device-busy": `The ${device} is in use by another program.` };
+      const hint = `You are in without ${part}. Plug in what is missing and join again, or use the test picture.`;
+      problems.report(missing.code, { text: words[missing.code], hint });
+    }
     await room.join().catch((error) => refuse(codeOf(error), error));
     refresh();
   } catch (error) {
     room?.leave();
+    notices.clear();
     room = null;
     media.close();
     show(false);

@@ -5,7 +5,7 @@ import { testPictureHelps } from "./problems.js";
 
 const MOST = 4;
 /** What passes by itself need not be put away by hand. */
-const SHORT = { "peer-gone": 8_000, "codec-missing": 12_000, "autoplay-blocked": 15_000 };
+const SHORT = { "peer-gone": 8_000, "codec-missing": 12_000, "no-common-codec": 12_000 };
 
 /** Shows problems as they come. */
 export class Notices {
@@ -14,7 +14,7 @@ export class Notices {
   /**
    * @param {HTMLElement} list
    * @param {import("./problems.js").Problems} problems
-   * @param {{useTestPicture: () => void, retry: (id: string) => void}} actions
+   * @param {{useTestPicture: () => void, retry: (id: string) => void, hear: () => void}} actions
    */
   constructor(list, problems, actions) {
     this.list = list;
@@ -22,7 +22,6 @@ export class Notices {
     problems.addEventListener("problem", ({ detail }) => this.#show(detail));
     problems.addEventListener("solved", ({ detail }) => this.#hide(key(detail)));
     document.addEventListener("keydown", (event) => event.key === "Escape" && this.#hide([...this.#cards.keys()].at(-1)));
-    document.addEventListener("pointerdown", () => this.#hide(key({ code: "autoplay-blocked" })));
   }
 
   clear() {
@@ -37,7 +36,8 @@ export class Notices {
     const about = problem.code === "ice-failed" ? `${problem.peer}: ` : "";
     const buttons = [];
     if (testPictureHelps(problem.code)) buttons.push(this.#button("Use the test picture", name, () => this.actions.useTestPicture()));
-    if (problem.code === "ice-failed") buttons.push(this.#button("Try again", name, () => this.actions.retry(problem.peer)));
+    if (problem.code === "autoplay-blocked") buttons.push(this.#button("Play sound", name, () => this.actions.hear()));
+    if (["ice-failed", "peer-busy"].includes(problem.code)) buttons.push(this.#button("Try again", name, () => this.actions.retry(problem.peer)));
     const close = el("button", { class: "small", type: "button", "aria-label": "Put away", on: { click: () => this.#hide(name) } }, icon("close"));
     const words = el("p", {}, el("strong", { text: about + problem.text }), ` ${problem.hint}`);
     const card = el("div", { class: "notice", "data-code": problem.code }, words, ...buttons, close);

@@ -23,7 +23,12 @@ const TEXTS = {
     "No network path was found to this peer.",
     "A firewall may be in the way; a TURN server helps. Or try again.",
   ],
+  "peer-busy": [
+    "This peer talks to as many others as it may.",
+    "It is called again when somebody leaves.",
+  ],
   "codec-missing": ["This browser does not have the chosen codec.", "The call uses another one."],
+  "no-common-codec": ["This browser and the peer have no video codec in common.", "Sound and messages go on."],
   "peer-gone": ["The peer left without a word.", "It may come back by itself; you can also call again."],
   "autoplay-blocked": ["The browser plays no sound before you touch the page.", "Click to hear."],
 };

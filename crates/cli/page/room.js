@@ -7,6 +7,10 @@ import { Meter } from "./stats.js";
 
 /** How long a newcomer has to call before we do. */
 const OFFER_DUE = 3_000;
+/** How a peer says that it gave up looking for a network path. */
+const NO_PATH = ["network_error", "timeout"];
+/** What is no problem any more once there is a call. */
+const SOLVED_BY_A_CALL = ["ice-failed", "peer-busy", "peer-gone"];
 
 /**
  * A room that was joined.
@@ -15,7 +19,7 @@ const OFFER_DUE = 3_000;
  * `state` (signaling), `fatal` (detail: an error).
  */
 export class Room extends EventTarget {
-  /** What is known of each peer, by id: `{id, record, present, call, meter, early, hungUp, note}`. */
+  /** What is known of each peer, by id: `{id, record, present, call, meter, early, hungUp, busy, note, toldOfNoPath}`. */
   peers = new Map();
   #iceServers = [];
 
@@ -62,12 +66,16 @@ export class Room extends EventTarget {
   /** Calls a peer; a call that stands is ended first. */
   call(id) {
     const entry = this.#entry(id);
+    entry.toldOfNoPath = false;
+    for (const code of SOLVED_BY_A_CALL) this.problems.solve(code, id);
+    this.#begin(entry);
+  }
+
+  #begin(entry) {
     clearTimeout(entry.timer);
     this.#drop(entry, "called again");
-    entry.hungUp = false;
+    entry.hungUp = entry.busy = false;
     entry.note = "";
-    this.problems.solve("ice-failed", id);
-    this.problems.solve("peer-gone", id);
     this.#newCall(entry).start();
     this.#emit("peer", entry);
   }
@@ -109,7 +117,7 @@ export class Room extends EventTarget {
   #entry(id, record = null) {
     let entry = this.peers.get(id);
     if (!entry) {
-      entry = { id, record, present: true, call: null, hungUp: false, note: "", timer: 0 };
+      entry = { id, record, present: true, call: null, hungUp: false, busy: false, note: "", timer: 0, toldOfNoPath: false };
       Object.assign(entry, { meter: new Meter(), early: new EarlyCandidates() });
       this.peers.set(id, entry);
       this.#emit("peers");
@@ -126,8 +134,8 @@ export class Room extends EventTarget {
     entry.call = call;
     call.addEventListener("change", () => this.#onCallChange(entry, call));
     call.addEventListener("message", ({ detail }) => this.#emit("message", { from: id, data: detail }));
-    const noVideo = { peer: id, text: `${id} and this browser have no video codec in common.`, hint: "Sound and messages go on." };
-    call.addEventListener("no-video", () => this.problems.report("codec-missing", noVideo));
+    const noVideo = { peer: id, text: `${id} and this browser have no video codec in common.` };
+    call.addEventListener("no-video", () => this.problems.report("no-common-codec", noVideo));
     call.addEventListener("failed", () => this.#onFailed(entry, call));
     call.addEventListener("ended", ({ detail }) => {
       if (entry.call === call) entry.call = null;
@@ -151,7 +159,10 @@ export class Room extends EventTarget {
   }
 
   #onCallChange(entry, call) {
-    if (call.connection === "connected") this.problems.solve("ice-failed", entry.id);
+    if (call.connection === "connected") {
+      entry.toldOfNoPath = false;
+      for (const code of SOLVED_BY_A_CALL) this.problems.solve(code, entry.id);
+    }
     // Only the call spoke for a peer that the server does not see.
     else if (!entry.present && call.connection !== "connecting") return this.#remove(entry);
     this.#emit("peer", entry);
@@ -160,7 +171,14 @@ export class Room extends EventTarget {
   #onFailed(entry, call) {
     if (!entry.present) return this.#remove(entry);
     // Without the server nothing can be mended; when it is back, the call is looked at again.
-    if (this.signaling.state === "connected" && entry.call === call) this.problems.report("ice-failed", { peer: entry.id });
+    if (this.signaling.state === "connected" && entry.call === call) this.#tellOfNoPath(entry);
+  }
+
+  /** Once, until there is a path: calls go on being tried. */
+  #tellOfNoPath(entry) {
+    if (entry.toldOfNoPath) return;
+    entry.toldOfNoPath = true;
+    this.problems.report("ice-failed", { peer: entry.id });
   }
 
   #onState() {
@@ -231,11 +249,12 @@ export class Room extends EventTarget {
   #expectOffer(entry) {
     clearTimeout(entry.timer);
     entry.timer = setTimeout(() => {
-      if (!this.left && entry.present && !entry.call && !entry.hungUp) this.call(entry.id);
+      if (!this.left && entry.present && !entry.call && !entry.hungUp) this.#begin(entry);
     }, OFFER_DUE);
   }
 
   #onLeft({ peer_id: id, reason }) {
+    for (const other of this.peers.values()) if (other.busy) this.#onRoom(other);
     const entry = this.peers.get(id);
     if (!entry) return;
     if (reason === "left" || reason === "kicked") return this.#remove(entry);
@@ -257,7 +276,7 @@ export class Room extends EventTarget {
     const entry = this.#entry(params.from);
     clearTimeout(entry.timer);
     entry.present = true;
-    entry.hungUp = false;
+    entry.hungUp = entry.busy = false;
     entry.note = "";
     if (!entry.call) this.#newCall(entry);
     entry.call.receive("peer.offer", params);
@@ -275,11 +294,29 @@ export class Room extends EventTarget {
     const entry = this.peers.get(from);
     const call = entry?.call;
     if (!call || (requestId && !call.owns(requestId))) return;
+    const stood = call.connectMs !== null;
+    this.#drop(entry, "disconnected");
+    if (reason === "busy") return this.#onBusy(entry);
     entry.note = reason === "user_requested" ? `${from} hung up.` : `The call ended: ${String(reason).replaceAll("_", " ")}.`;
     entry.hungUp = reason === "user_requested";
-    this.#drop(entry, "disconnected");
     if (!entry.present) return this.#remove(entry);
+    if (!stood && NO_PATH.includes(reason)) this.#tellOfNoPath(entry);
     if (!entry.hungUp) this.#expectOffer(entry);
     this.#emit("peer", entry);
+  }
+
+  /** It takes no more calls: asking again and again would not help. */
+  #onBusy(entry) {
+    entry.busy = entry.hungUp = true;
+    const text = `${entry.id} talks to as many others as it may.`;
+    entry.note = text;
+    this.problems.report("peer-busy", { peer: entry.id, text });
+    this.#emit("peer", entry);
+  }
+
+  /** Somebody left: there may be room for us now. */
+  #onRoom(entry) {
+    entry.busy = entry.hungUp = false;
+    if (entry.present && !entry.call) this.#expectOffer(entry);
   }
 }

@@ -18,15 +18,21 @@ export class Tiles {
 
   /**
    * @param {HTMLElement} grid
-   * @param {object} actions `call(id)`, `hangUp(id)`, `blocked()`: the browser does not let a tile be heard
+   * @param {object} actions `call(id)`, `hangUp(id)`, `blocked()`: the browser does not let a tile be heard,
+   *   `unblocked()`: it does from now on
    */
   constructor(grid, actions) {
     this.grid = grid;
     this.actions = actions;
-    // Whatever the user touches, sound may play from then on.
-    const unblock = () => this.#tiles.forEach((tile) => tile.unblock());
-    document.addEventListener("pointerdown", unblock);
-    document.addEventListener("keydown", unblock);
+    // Whatever the user touches, sound may play from then on. Not at `pointerdown`: a finger has to be lifted first.
+    document.addEventListener("click", () => this.unblock());
+    document.addEventListener("keydown", () => this.unblock());
+  }
+
+  /** The user touched the page: what the browser kept silent is heard. */
+  unblock() {
+    this.#tiles.forEach((tile) => tile.unblock());
+    this.actions.unblocked();
   }
 
   /** The tile of a peer, or of "self". */

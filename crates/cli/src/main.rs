@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod call;
+mod figures;
 mod output;
 mod serve;
 mod shutdown;

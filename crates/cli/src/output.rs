@@ -1,9 +1,10 @@
 use std::io::{self, Write};
 
-use remotemedia_webrtc::WebRtcError;
+use remotemedia_webrtc::{Codec, PeerId, WebRtcError};
+use serde_json::{Value, json};
 
 /// Prints a line to standard output: `object` for machines, `text` for people.
-pub(crate) fn say(json: bool, object: &serde_json::Value, text: &str) -> io::Result<()> {
+pub(crate) fn say(json: bool, object: &Value, text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     if json {
         writeln!(out, "{object}")?
@@ -17,4 +18,35 @@ pub(crate) fn say(json: bool, object: &serde_json::Value, text: &str) -> io::Res
 pub(crate) fn with_hint(error: WebRtcError) -> anyhow::Error {
     let hint = error.hint();
     anyhow::anyhow!("{:#}; {hint}", anyhow::Error::new(error))
+}
+
+/// That a call has no video, as an object and as a sentence.
+pub(crate) fn no_video(peer: &PeerId, ours: &[Codec], theirs: &[Codec]) -> (Value, String) {
+    let names = |codecs: &[Codec]| codecs.iter().map(Codec::to_string).collect::<Vec<_>>();
+    let (ours, theirs) = (names(ours), names(theirs));
+    let lack = if theirs.is_empty() {
+        format!("it takes no {}", ours.join(" and no "))
+    } else {
+        format!("it has {}, this side {}", theirs.join(", "), ours.join(", "))
+    };
+    let text = format!("no video with {peer}, but sound and messages: {lack}");
+    (json!({"event": "video_unavailable", "peer": peer.as_str(), "ours": ours, "theirs": theirs}), text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_peer_lacks_is_said_as_far_as_it_is_known() {
+        let peer: PeerId = "bob".parse().unwrap();
+        let (object, text) = no_video(&peer, &[Codec::H264], &[Codec::Vp8, Codec::Vp9]);
+        assert_eq!(
+            object,
+            json!({"event": "video_unavailable", "peer": "bob", "ours": ["H264"], "theirs": ["VP8", "VP9"]})
+        );
+        assert_eq!(text, "no video with bob, but sound and messages: it has VP8, VP9, this side H264");
+        let (_, text) = no_video(&peer, &[Codec::H264, Codec::Vp8], &[]);
+        assert_eq!(text, "no video with bob, but sound and messages: it takes no H264 and no VP8");
+    }
 }

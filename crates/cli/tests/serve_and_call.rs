@@ -159,6 +159,11 @@ fn a_call_to_the_bot_comes_back_mirrored_and_louder_and_is_recorded() {
     assert!(figures["connect_ms"].as_f64().unwrap() < 5_000.0);
     assert_eq!(peer["video"]["codec"], "VP8");
     assert!(peer["video"]["frames"].as_u64().unwrap() > 60 && peer["audio"]["frames"].as_u64().unwrap() > 200);
+    for kind in ["audio", "video"] {
+        let [packets, lost, missing] = ["packets", "lost", "missing"].map(|name| peer[kind][name].as_u64().unwrap());
+        assert!(packets > 60 && lost + missing < packets / 10, "{kind}: {peer}");
+        assert!((0.0..100.0).contains(&peer[kind]["jitter_ms"].as_f64().unwrap()), "{kind}: {peer}");
+    }
     assert_eq!((&peer["data"]["messages"], &peer["data"]["messages_sent"]), (&1.into(), &1.into()));
     assert!(String::from_utf8_lossy(&output.stdout).contains("good morning"));
     // The test card is red and green above, blue and yellow below; it comes back with left and right swapped.
@@ -239,6 +244,9 @@ fn what_the_page_asks_is_answered_and_what_it_asks_wrongly_is_explained() {
         ("PUT", "/api/peers/nobody/pipeline", "{\"name\":\"echo\"}", "404", "nobody"),
         ("PUT", "/api/peers/nobody/pipeline", "{\"name\":\"eco\"}", "404", "there are echo"),
         ("PUT", "/api/peers/nobody/pipeline", "{", "400", "JSON"),
+        ("GET", "/api/peers/nobody/stats", "", "404", "nobody"),
+        ("POST", "/api/peers/nobody/restart-ice", "", "404", "nobody"),
+        ("POST", "/api/peers/no%20name/restart-ice", "", "404", "no name"),
         ("GET", "/nothing/here", "", "404", "nothing"),
     ] {
         let (status, body) = serve.http(method, path, sent);

@@ -22,6 +22,17 @@ pub enum MeshEvent {
         /// To whom.
         peer: PeerId,
     },
+    /// A connection carries no video: the two sides have no video codec in common, or the peer takes no video at all. Audio
+    /// and messages flow. Comes after [`MeshEvent::PeerConnected`], and again only after video could be sent meanwhile.
+    VideoUnavailable {
+        /// To whom.
+        peer: PeerId,
+        /// The video codecs of this mesh.
+        ours: Vec<Codec>,
+        /// Those that the peer offered, as far as they are known here; empty if it turned down an offer, which does not
+        /// tell what it has.
+        theirs: Vec<Codec>,
+    },
     /// A connection lost its path and looks for another; nothing needs to be done.
     PeerReconnecting {
         /// To whom.

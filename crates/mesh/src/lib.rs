@@ -35,7 +35,7 @@ pub use message::{MAX_MESSAGE_SIZE, Message};
 pub use network::{DatagramSocket, Network};
 pub use report::{ConnectionReport, ConnectionStage};
 pub use signaler::{DisconnectReason, IceCandidate, Signaler, SignalingError, SignalingEvent, SignalingMessage};
-pub use status::{PeerMetrics, PeerStatus};
+pub use status::{PeerMetrics, PeerStatus, ReceiveMetrics};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

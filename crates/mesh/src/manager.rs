@@ -103,7 +103,7 @@ impl Manager {
                 drop(peers);
                 tracing::info!(peer = %from, limit = self.shared.config.max_peers, "turned away an offer: max_peers");
                 let signaler = self.shared.signaler.clone();
-                let reason = DisconnectReason::Error;
+                let reason = DisconnectReason::Busy;
                 let refusal = SignalingMessage::Disconnect { reason, request_id: Some(request_id) };
                 self.shared.tasks.spawn(async move {
                     // If this does not get through either, the peer's attempt runs into its own deadline.

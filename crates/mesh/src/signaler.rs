@@ -75,6 +75,8 @@ pub enum DisconnectReason {
     NetworkError,
     /// Something took too long.
     Timeout,
+    /// It talks to as many peers as it may.
+    Busy,
     /// Something else failed.
     Error,
     /// The peer gave no reason, or one that is not known here.
@@ -88,6 +90,7 @@ impl DisconnectReason {
             Self::UserRequested => "user_requested",
             Self::NetworkError => "network_error",
             Self::Timeout => "timeout",
+            Self::Busy => "busy",
             Self::Error => "error",
             Self::Unknown => "unknown",
         }
@@ -95,7 +98,7 @@ impl DisconnectReason {
 
     /// The reason with that name, else [`DisconnectReason::Unknown`].
     pub fn from_name(name: &str) -> Self {
-        [Self::UserRequested, Self::NetworkError, Self::Timeout, Self::Error]
+        [Self::UserRequested, Self::NetworkError, Self::Timeout, Self::Busy, Self::Error]
             .into_iter()
             .find(|r| r.as_str() == name)
             .unwrap_or(Self::Unknown)

@@ -48,6 +48,10 @@ pub struct PeerMetrics {
     pub packets_sent: u64,
     /// Media packets received.
     pub packets_received: u64,
+    /// What came in of the peer's audio.
+    pub audio_received: ReceiveMetrics,
+    /// What came in of the peer's video.
+    pub video_received: ReceiveMetrics,
     /// Media bytes sent, payload only.
     pub bytes_sent: u64,
     /// Media bytes received, payload only.
@@ -66,4 +70,18 @@ pub struct PeerMetrics {
     pub messages_sent: u64,
     /// Messages received.
     pub messages_received: u64,
+}
+
+/// What came in of one kind of media.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct ReceiveMetrics {
+    /// Packets that arrived, each counted once, whether at first or repeated.
+    pub packets: u64,
+    /// Packets that got lost on the way, before any was repeated (RFC 3550, section 6.4.1), of the streams that run.
+    pub lost: u64,
+    /// Packets that never came: not within a second after one that was sent later, not even repeated.
+    pub missing: u64,
+    /// How much the time on the way varies (RFC 3550, section 6.4.1).
+    pub jitter: Duration,
 }

@@ -62,7 +62,7 @@ impl Default for AudioCodec {
 }
 
 /// The video codec that is preferred, and its settings. The others stay on offer for peers that lack it, with the same
-/// settings.
+/// settings, unless [`video_fallback`](crate::WebRtcTransportConfig::video_fallback) is off.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum VideoCodec {
@@ -224,10 +224,10 @@ impl VideoSettings {
     }
 }
 
-/// The video codecs to offer: the configured one first, then the others that this build has.
-pub(crate) fn offered_video_codecs(preferred: Codec) -> Vec<Codec> {
+/// The video codecs to offer: the configured one first, then with `fallback` the others that this build has.
+pub(crate) fn offered_video_codecs(preferred: Codec, fallback: bool) -> Vec<Codec> {
     let mut offered = vec![preferred];
-    offered.extend([Codec::Vp9, Codec::Vp8, Codec::H264].into_iter().filter(|&c| c != preferred));
+    offered.extend([Codec::Vp9, Codec::Vp8, Codec::H264].into_iter().filter(|&c| fallback && c != preferred));
     offered.retain(|&c| codecs::is_built(c));
     offered
 }

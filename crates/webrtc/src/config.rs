@@ -55,6 +55,10 @@ pub struct WebRtcTransportConfig {
     /// The preferred video codec. Where the two sides of a connection prefer different ones, that of the side whose offer
     /// was answered is used, which is the one that called `connect_peer`. Default VP9, 1280x720, 30 frames per second, 2,000 kbit/s.
     pub video_codec: VideoCodec,
+    /// Whether the other video codecs of this build are negotiated where a peer does not take `video_codec`. Without it such a
+    /// call has no video, which [`TransportEvent::VideoUnavailable`](crate::TransportEvent::VideoUnavailable) tells, but
+    /// audio and messages. Default true.
+    pub video_fallback: bool,
     /// Whether bitrates follow what the network carries. Default true.
     pub adaptive_bitrate_enabled: bool,
     /// Where the playout delay of received audio starts, in milliseconds, 0 to 1,000. It is also the floor while losses
@@ -90,6 +94,7 @@ impl Default for WebRtcTransportConfig {
             data_channel_mode: DataChannelMode::Reliable,
             audio_codec: AudioCodec::default(),
             video_codec: VideoCodec::default(),
+            video_fallback: true,
             adaptive_bitrate_enabled: true,
             jitter_buffer_size_ms: 50,
             jitter_buffer_min_ms: 0,
@@ -181,7 +186,7 @@ impl Settings {
         let audio = config.enable_audio.then(|| AudioSettings::parse(&config.audio_codec)).transpose()?;
         let video = config.enable_video.then(|| VideoSettings::parse(&config.video_codec)).transpose()?;
         let video_codecs = match video {
-            Some(_) => codec_config::offered_video_codecs(config.video_codec.codec()),
+            Some(_) => codec_config::offered_video_codecs(config.video_codec.codec(), config.video_fallback),
             None => Vec::new(),
         };
         let data_channel = config.enable_data_channel.then_some(config.data_channel_mode);
@@ -361,5 +366,7 @@ mod tests {
         let config = WebRtcTransportConfig { video_codec: VideoCodec::h264(), ..Default::default() };
         let settings = Settings::parse(&config).unwrap();
         assert_eq!(settings.mesh.video, [Codec::H264, Codec::Vp9, Codec::Vp8]);
+        let alone = Settings::parse(&WebRtcTransportConfig { video_fallback: false, ..config }).unwrap();
+        assert_eq!(alone.mesh.video, [Codec::H264]);
     }
 }

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use remotemedia_media::PeerId;
+use remotemedia_media::{Codec, PeerId};
 use remotemedia_mesh::{ConnectionReport, DisconnectReason, MeshEvent};
 use remotemedia_runtime_core::{RuntimeError, data::ControlMessage};
 use tokio::sync::broadcast;
@@ -23,6 +23,21 @@ pub enum TransportEvent {
     PeerConnected {
         /// Who.
         peer: PeerId,
+    },
+    /// The call with a peer has no video: the two sides have no video codec in common, or the peer takes no video at all.
+    /// Audio and messages flow. Comes after [`TransportEvent::PeerConnected`], and again only after video could be sent
+    /// meanwhile.
+    ///
+    /// [`video_fallback`](crate::WebRtcTransportConfig::video_fallback) and the codecs that a build has decide what there
+    /// is on this side.
+    VideoUnavailable {
+        /// Who.
+        peer: PeerId,
+        /// The video codecs of this side.
+        ours: Vec<Codec>,
+        /// Those that the peer offered, as far as they are known here; empty if it turned down an offer, which does not
+        /// tell what it has.
+        theirs: Vec<Codec>,
     },
     /// The path to a peer broke, another one is being looked for.
     PeerReconnecting {
@@ -83,6 +98,7 @@ impl TransportEvent {
             MeshEvent::PeerAvailable { peer } => Self::PeerDiscovered { peer },
             MeshEvent::PeerLeft { peer } => Self::PeerLeft { peer },
             MeshEvent::PeerConnected { peer } => Self::PeerConnected { peer },
+            MeshEvent::VideoUnavailable { peer, ours, theirs } => Self::VideoUnavailable { peer, ours, theirs },
             MeshEvent::PeerReconnecting { peer } => Self::PeerReconnecting { peer },
             MeshEvent::PeerReconnected { peer } => Self::PeerReconnected { peer },
             MeshEvent::PeerDisconnected { peer, reason } => Self::PeerDisconnected { peer, reason },

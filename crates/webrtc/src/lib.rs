@@ -28,8 +28,8 @@ pub use crate::{
     message::DataChannelMessage,
     route::{Attachment, FailurePolicy, Route, RouteMetrics, Target},
     transport::{
-        BroadcastFailure, BroadcastStats, Environment, Heard, Interruption, PeerInfo, PeerMetrics, SharedSignaler,
-        Speaker, WebRtcTransport,
+        BroadcastFailure, BroadcastStats, Environment, Heard, Interruption, PeerInfo, PeerMetrics, ReceiveMetrics,
+        SharedSignaler, Speaker, WebRtcTransport,
     },
 };
 pub use remotemedia_media::{

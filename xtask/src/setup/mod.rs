@@ -7,6 +7,8 @@ mod driver;
 mod platform;
 mod tools;
 
+use std::process::Command;
+
 use anyhow::{Result, bail};
 use clap::ValueEnum;
 
@@ -51,15 +53,7 @@ fn install(missing: &[&Tool]) -> Result<()> {
     for tool in missing {
         eprintln!("setup: {} is missing: {}", tool.name, tool.reason);
     }
-    let platform = Platform::detect();
-    let Some(commands) = platform.install_commands(missing) else {
-        let names: Vec<&str> = missing.iter().map(|tool| tool.name).collect();
-        bail!("this system's package manager is unknown: install {} and run this again", names.join(", "));
-    };
-    if !platform.may_install() {
-        bail!("run this, then try again:\n\n    {}\n", platform.as_one_line(&commands));
-    }
-    for mut command in commands {
+    for mut command in commands_for(Platform::detect(), platform::is_root(), missing)? {
         shell::run(command.env("DEBIAN_FRONTEND", "noninteractive"))?;
     }
     let absent: Vec<&str> = missing.iter().filter(|tool| !tool.is_present()).map(|tool| tool.name).collect();
@@ -68,4 +62,52 @@ fn install(missing: &[&Tool]) -> Result<()> {
     }
     eprintln!("setup: done");
     Ok(())
+}
+
+/// The commands that install `missing`. Where this program may not run them, an error with what a person has to do.
+fn commands_for(platform: Platform, root: bool, missing: &[&Tool]) -> Result<Vec<Command>> {
+    let Some(commands) = platform.install_commands(missing) else {
+        let names: Vec<&str> = missing.iter().map(|tool| tool.name).collect();
+        bail!("this system's package manager is unknown: install {} and run this again", names.join(", "));
+    };
+    if !platform.may_install(root) {
+        bail!("run this, then try again:\n\n    {}\n", platform.as_one_line(root, &commands));
+    }
+    Ok(commands)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a person without cmake and libvpx is told; `None` if they are installed for him.
+    fn told(platform: Platform, root: bool) -> Option<String> {
+        let missing: Vec<&Tool> = TOOLS.iter().filter(|tool| ["cmake", "libvpx"].contains(&tool.name)).collect();
+        commands_for(platform, root, &missing).err().map(|error| error.to_string())
+    }
+
+    #[test]
+    fn without_root_the_command_that_installs_cmake_and_libvpx_is_named() {
+        let told = |platform| told(platform, false).unwrap();
+        for platform in [Platform::Debian, Platform::Ubuntu] {
+            let command = "sudo apt-get update && sudo apt-get install --yes --no-install-recommends cmake libvpx-dev";
+            assert_eq!(told(platform), format!("run this, then try again:\n\n    {command}\n"));
+        }
+        assert!(told(Platform::Fedora).contains("    sudo dnf install --assumeyes cmake libvpx-devel\n"));
+        assert!(told(Platform::Arch).contains("    sudo pacman -S --needed cmake libvpx\n"));
+        assert!(told(Platform::Homebrew).contains("    brew install cmake libvpx\n"));
+    }
+
+    #[test]
+    fn on_an_unknown_system_what_is_missing_is_named() {
+        let expected = "this system's package manager is unknown: install cmake, libvpx and run this again";
+        assert_eq!(told(Platform::Unknown, true).as_deref(), Some(expected));
+        assert_eq!(told(Platform::Unknown, false).as_deref(), Some(expected));
+    }
+
+    #[test]
+    fn root_installs_only_where_that_is_tested() {
+        assert_eq!((told(Platform::Debian, true), told(Platform::Ubuntu, true)), (None, None));
+        assert!(told(Platform::Fedora, true).unwrap().contains("    dnf install --assumeyes cmake libvpx-devel\n"));
+    }
 }

@@ -21,7 +21,7 @@ use self::{
     video::{Camera, Y4mRecorder},
 };
 use crate::{
-    output::{say, with_hint},
+    output::{no_video, say, with_hint},
     shutdown,
 };
 
@@ -62,6 +62,9 @@ pub(crate) struct Args {
     /// The preferred video codec. Default: VP9 if it is built.
     #[arg(long)]
     codec: Option<CodecName>,
+    /// Takes no other video codec: a peer that lacks it gets sound and messages alone.
+    #[arg(long)]
+    no_fallback: bool,
     /// Ends the call after this many seconds.
     #[arg(long, value_name = "SECS", value_parser = seconds)]
     duration: Option<Duration>,
@@ -129,6 +132,7 @@ fn config(args: &Args) -> WebRtcTransportConfig {
             Some(CodecName::H264) => VideoCodec::h264(),
             None => default.video_codec.clone(),
         },
+        video_fallback: !args.no_fallback,
         ..default
     }
 }
@@ -197,6 +201,14 @@ impl Call<'_> {
                         }
                         if let Some(camera) = camera.take() {
                             sending.spawn(camera.play(self.transport.clone(), Arc::clone(&self.tally)));
+                        }
+                    }
+                    Some(TransportEvent::VideoUnavailable { peer, ours, theirs }) => {
+                        let (object, text) = no_video(&peer, &ours, &theirs);
+                        if self.args.json {
+                            say(true, &object, &text)?;
+                        } else {
+                            tracing::warn!("{text}");
                         }
                     }
                     Some(TransportEvent::PeerDisconnected { peer, reason }) => {

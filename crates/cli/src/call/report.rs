@@ -12,6 +12,8 @@ use remotemedia_webrtc::{AudioFrame, PeerId, PeerInfo, VideoFrame, WebRtcTranspo
 use serde_json::{Value, json};
 use tokio::time::{Duration, Instant};
 
+use crate::figures;
+
 /// Counts while the call lasts.
 pub(super) struct Tally {
     audio_sent: AtomicU64,
@@ -112,35 +114,26 @@ impl Tally {
 
 impl Seen {
     fn describe(&self, audio_sent: u64, video_sent: u64) -> Value {
-        let m = self.info.as_ref().map(|info| &info.metrics);
-        let codec = self.info.as_ref().and_then(|info| info.video_codec).map(|codec| codec.to_string());
-        json!({
-            "audio": {
-                "frames_sent": audio_sent,
-                "frames": self.audio_frames,
-                "audible_frames": self.audible_frames,
-                "concealed": m.map(|m| m.concealed_rate),
-                "stretched": m.map(|m| m.stretched_rate),
-                "playout_delay_ms": m.map(|m| m.jitter_buffer_delay_ms),
-            },
-            "video": {
-                "codec": codec,
-                "frames_sent": video_sent,
-                "frames": self.pictures,
-                "width": self.size.0,
-                "height": self.size.1,
-                "freezes": self.freezes,
-                "freeze_ms": millis(self.frozen),
-            },
+        let info = self.info.as_ref();
+        let audio = json!({
+            "frames_sent": audio_sent,
+            "frames": self.audio_frames,
+            "audible_frames": self.audible_frames,
+        });
+        let video = json!({
+            "frames_sent": video_sent,
+            "frames": self.pictures,
+            "width": self.size.0,
+            "height": self.size.1,
+            "freezes": self.freezes,
+            "freeze_ms": millis(self.frozen),
+        });
+        let all = json!({
+            "audio": figures::join(figures::of_audio(info), audio),
+            "video": figures::join(figures::of_video(info), video),
             "data": { "messages_sent": self.messages_sent, "messages": self.messages_received },
-            "packets": m.map(|m| m.packets_received),
-            "packets_sent": m.map(|m| m.packets_sent),
-            "bytes": m.map(|m| m.bytes_received),
-            "bytes_sent": m.map(|m| m.bytes_sent),
-            "loss": m.map(|m| m.receive_loss_rate),
-            "rtt_ms": m.map(|m| m.latency_ms * 2.0),
-            "estimate_kbps": m.and_then(|m| m.available_bitrate_kbps),
-        })
+        });
+        figures::join(figures::of_connection(info), all)
     }
 }
 

@@ -7,7 +7,7 @@ use axum::{
     extract::{Path, Request, State, rejection::JsonRejection},
     http::StatusCode,
     response::{IntoResponse, Response},
-    routing::{any, get},
+    routing::{any, get, post},
 };
 use remotemedia_signaling::server::SignalingServer;
 use serde::Deserialize;
@@ -17,6 +17,7 @@ use super::{
     bot::{Bot, Running},
     page,
 };
+use crate::figures;
 
 pub(super) fn router(server: SignalingServer, bot: Arc<Bot>) -> Router {
     let signal = server.clone();
@@ -29,6 +30,8 @@ pub(super) fn router(server: SignalingServer, bot: Arc<Bot>) -> Router {
         .route("/page/{*name}", get(page::asset))
         .route("/api/info", get(info))
         .route("/api/peers/{peer}/pipeline", get(pipeline).put(choose))
+        .route("/api/peers/{peer}/stats", get(stats))
+        .route("/api/peers/{peer}/restart-ice", post(restart_ice))
         .fallback(|| async { failure(StatusCode::NOT_FOUND, "there is nothing at this address") })
         .with_state(bot)
 }
@@ -47,8 +50,16 @@ async fn info(State(bot): State<Arc<Bot>>) -> Json<Value> {
 async fn pipeline(State(bot): State<Arc<Bot>>, Path(peer): Path<String>) -> Response {
     match bot.running(&peer) {
         Some(running) => Json(describe(&running)).into_response(),
-        None => failure(StatusCode::NOT_FOUND, &format!("{} has no call with {peer:?}", bot.id())),
+        None => no_call(&bot, &peer),
     }
+}
+
+async fn stats(State(bot): State<Arc<Bot>>, Path(peer): Path<String>) -> Response {
+    let Some(info) = bot.stats(&peer).await else { return no_call(&bot, &peer) };
+    let (audio, video) = (figures::of_audio(Some(&info)), figures::of_video(Some(&info)));
+    let connect_ms = (info.metrics.connect_time.as_secs_f64() * 1e4).round() / 10.0;
+    let both = json!({"connect_ms": connect_ms, "audio": audio, "video": video});
+    Json(figures::join(figures::of_connection(Some(&info)), both)).into_response()
 }
 
 /// What `PUT` takes.
@@ -79,6 +90,17 @@ async fn choose(
     }
 }
 
+/// Answers before the path has been found: the call shows when it is.
+async fn restart_ice(State(bot): State<Arc<Bot>>, Path(peer): Path<String>) -> Response {
+    match bot.restart_ice(&peer).await {
+        Ok(()) => {
+            let text = format!("{} looks for a new path to {peer}; the old one is used meanwhile", bot.id());
+            (StatusCode::ACCEPTED, Json(json!({"text": text}))).into_response()
+        }
+        Err(error) => failure(StatusCode::NOT_FOUND, &format!("{error}; {}", error.hint())),
+    }
+}
+
 fn describe(running: &Running) -> Value {
     let micros = |time: std::time::Duration| (time.as_secs_f64() * 1e7).round() / 10.0;
     let nodes: Vec<Value> = running
@@ -104,6 +126,10 @@ fn describe(running: &Running) -> Value {
         "audio_frames_dropped": running.metrics.audio_frames_dropped,
         "video_frames_dropped": running.metrics.video_frames_dropped,
     })
+}
+
+fn no_call(bot: &Bot, peer: &str) -> Response {
+    failure(StatusCode::NOT_FOUND, &format!("{} has no call with {peer:?}", bot.id()))
 }
 
 fn failure(status: StatusCode, text: &str) -> Response {

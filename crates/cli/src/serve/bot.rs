@@ -2,8 +2,8 @@ use std::sync::{Arc, OnceLock};
 
 use anyhow::Result;
 use remotemedia_webrtc::{
-    Attachment, Environment, FailurePolicy, PeerId, Route, RouteMetrics, TransportEvent, TransportEvents, WebRtcError,
-    WebRtcTransport, WebRtcTransportConfig,
+    Attachment, Environment, FailurePolicy, PeerId, PeerInfo, Route, RouteMetrics, TransportEvent, TransportEvents,
+    WebRtcError, WebRtcTransport, WebRtcTransportConfig,
 };
 use serde_json::json;
 
@@ -12,7 +12,7 @@ use super::{
     lossy::LossyNetwork,
     pipelines::{Pipeline, Pipelines},
 };
-use crate::output::{say, with_hint};
+use crate::output::{no_video, say, with_hint};
 
 /// The peer that sends everybody's media back through a pipeline.
 pub(super) struct Bot {
@@ -73,6 +73,7 @@ impl Bot {
                 TransportEvent::PeerConnected { peer } => {
                     (json!({"event": "peer_connected", "peer": peer.as_str()}), format!("{peer} is here"))
                 }
+                TransportEvent::VideoUnavailable { peer, ours, theirs } => no_video(&peer, &ours, &theirs),
                 TransportEvent::PeerDisconnected { peer, reason } => {
                     let reason = reason.to_string();
                     let text = format!("{peer} has gone ({reason})");
@@ -106,10 +107,21 @@ impl Bot {
         Some(Running { name: self.pipelines.name_of(&manifest)?.to_owned(), metrics })
     }
 
+    /// How the connection to a peer does; `None` if there is none.
+    pub(super) async fn stats(&self, peer: &str) -> Option<PeerInfo> {
+        let peers = self.transport.list_peers().await.unwrap_or_default();
+        peers.into_iter().find(|info| info.peer_id == *peer)
+    }
+
     /// Sends a peer's media through another pipeline until it leaves.
     pub(super) async fn choose(&self, peer: &str, pipeline: &Pipeline) -> Result<(), WebRtcError> {
         let attachment = self.attachment.get().ok_or(WebRtcError::NotStarted)?;
         attachment.replace_for(peer, Arc::clone(&pipeline.manifest)).await
+    }
+
+    /// Looks for a new network path to a peer, while the old one is in use.
+    pub(super) async fn restart_ice(&self, peer: &str) -> Result<(), WebRtcError> {
+        self.transport.restart_ice(peer).await
     }
 
     pub(super) async fn shutdown(&self) {

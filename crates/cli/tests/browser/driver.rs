@@ -32,24 +32,19 @@ pub(crate) struct Browser {
 }
 
 impl Browser {
-    /// The one that all tests use that do it no harm.
-    pub(crate) fn shared(kind: Kind) -> &'static Self {
-        static CHROMIUM: OnceLock<Browser> = OnceLock::new();
-        static FIREFOX: OnceLock<Browser> = OnceLock::new();
-        let browser = match kind {
-            Kind::Chromium => &CHROMIUM,
-            Kind::Firefox => &FIREFOX,
-        };
-        browser.get_or_init(|| Self::launch(kind))
-    }
-
     /// One of one's own.
     pub(crate) fn launch(kind: Kind) -> Self {
+        Self::launch_with(kind, json!({}))
+    }
+
+    /// The same with options of the driver's command `launch`.
+    pub(crate) fn launch_with(kind: Kind, mut options: Value) -> Self {
         let name = match kind {
             Kind::Chromium => "chromium",
             Kind::Firefox => "firefox",
         };
-        let started = call(json!({"command": "launch", "browser": name}), 2 * PATIENCE).unwrap();
+        (options["command"], options["browser"]) = ("launch".into(), name.into());
+        let started = call(options, 2 * PATIENCE).unwrap();
         println!("{} (process {})", started["version"].as_str().unwrap(), started["pid"]);
         Self { handle: started["browser"].clone() }
     }

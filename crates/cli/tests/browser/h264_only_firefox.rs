@@ -69,7 +69,7 @@ fn a_call_that_wants_it_has_sound_and_messages() {
     assert!(lines.iter().any(|line| line["text"] == "hello yourself"), "{lines:?}");
 }
 
-fn has_h264(page: &Page) -> bool {
+pub(crate) fn has_h264(page: &Page) -> bool {
     let has = page.eval(HAS_H264) == true;
     if has {
         println!("skipped: this Firefox has H.264");

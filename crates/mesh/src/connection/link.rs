@@ -42,6 +42,10 @@ pub(super) struct Link {
     pub(super) offer_pending: bool,
     pub(super) local: Description,
     pub(super) remote: Option<Description>,
+    /// Whether `remote` answers an offer of ours.
+    pub(super) remote_answers: bool,
+    /// It has been told that there is no video.
+    pub(super) told_of_no_video: bool,
     pub(super) connected: bool,
     /// The path works now.
     pub(super) up: bool,
@@ -94,6 +98,8 @@ impl Link {
             offer_pending: false,
             local: Description::default(),
             remote: None,
+            remote_answers: false,
+            told_of_no_video: false,
             connected: false,
             up: false,
             audio: None,

@@ -141,6 +141,7 @@ impl Actor {
         match Box::pin(made).await {
             Ok(text) => {
                 link.remote = Some(offered);
+                link.remote_answers = false;
                 link.local = Description::parse(&text);
                 link.request_id = request_id.clone();
                 self.signal(SignalingMessage::Answer {
@@ -169,6 +170,7 @@ impl Actor {
         }
         link.offer_pending = false;
         link.remote = Some(answered);
+        link.remote_answers = true;
         self.answer_due = None;
         self.ignored_offer = None;
         self.negotiated().await
@@ -188,6 +190,7 @@ impl Actor {
         self.publish_path();
         if self.link.as_ref().is_some_and(|link| link.connected) {
             self.publish_media();
+            self.tell_of_no_video();
         }
         Ok(())
     }

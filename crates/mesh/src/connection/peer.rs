@@ -86,7 +86,8 @@ pub(crate) enum PathState {
 /// Counted where things happen, read for the status.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
-    pub(crate) packets_received: AtomicU64,
+    audio: ReceivedCounters,
+    video: ReceivedCounters,
     pub(crate) bytes_received: AtomicU64,
     pub(crate) packets_unread: AtomicU64,
     pub(crate) duplicates: AtomicU64,
@@ -96,6 +97,22 @@ pub(crate) struct Counters {
     pub(crate) messages_received: AtomicU64,
     /// Smoothed round-trip time in microseconds; 0 until measured.
     pub(crate) rtt_us: AtomicU64,
+}
+
+/// The same of one kind of media that comes in.
+#[derive(Debug, Default)]
+pub(crate) struct ReceivedCounters {
+    pub(crate) packets: AtomicU64,
+    pub(crate) missing: AtomicU64,
+}
+
+impl Counters {
+    pub(crate) fn received(&self, kind: MediaKind) -> &ReceivedCounters {
+        match kind {
+            MediaKind::Audio => &self.audio,
+            MediaKind::Video => &self.video,
+        }
+    }
 }
 
 /// What the actor last measured.

@@ -11,7 +11,7 @@ use rtc::{rtcp::payload_feedbacks::picture_loss_indication::PictureLossIndicatio
 use tokio::time::Instant;
 use webrtc::media_stream::track_remote::{TrackRemote, TrackRemoteEvent};
 
-use super::peer::Peer;
+use super::{missing::MissingPackets, peer::Peer};
 use crate::{TrackItem, incoming::TrackQueue};
 
 /// Where what comes in on a connection belongs.
@@ -90,6 +90,7 @@ pub(super) async fn read_track(
         ssrc: None,
         sequence: SequenceUnwrapper::new(),
         filter: DuplicateFilter::new(),
+        missing: MissingPackets::default(),
         asked: None,
     };
     let mut opened = false;
@@ -122,32 +123,39 @@ struct Reader {
     ssrc: Option<u32>,
     sequence: SequenceUnwrapper,
     filter: DuplicateFilter,
+    missing: MissingPackets,
     asked: Option<Instant>,
 }
 
 impl Reader {
     fn take(&mut self, packet: rtp::Packet) {
         let header = &packet.header;
-        // Padding alone carries no media.
-        if packet.payload.is_empty() {
-            return;
-        }
         let codec = self.routes.codec(header.payload_type);
-        let Some(codec) = codec.filter(|codec| codec.kind() == self.kind) else { return };
+        // Padding alone carries no media.
+        let media = codec.filter(|codec| codec.kind() == self.kind && !packet.payload.is_empty());
+        let Some(codec) = media else {
+            // It has a number of its own all the same.
+            if self.ssrc == Some(header.ssrc) {
+                self.note(header.sequence_number);
+            }
+            return;
+        };
         if self.ssrc != Some(header.ssrc) {
             self.ssrc = Some(header.ssrc);
             self.routes.add_stream(header.ssrc, &self.queue);
             self.sequence = SequenceUnwrapper::new();
             self.filter = DuplicateFilter::new();
+            let old = std::mem::take(&mut self.missing);
+            self.peer.counters.received(self.kind).missing.fetch_add(old.awaited(), Relaxed);
         }
+        let sequence = self.note(header.sequence_number);
         let counters = &self.peer.counters;
-        let sequence = self.sequence.unwrap(header.sequence_number);
         // Browsers repeat old packets to probe for bandwidth, and retransmissions cross the original.
         if !self.filter.is_new(sequence) {
             counters.duplicates.fetch_add(1, Relaxed);
             return;
         }
-        counters.packets_received.fetch_add(1, Relaxed);
+        counters.received(self.kind).packets.fetch_add(1, Relaxed);
         counters.bytes_received.fetch_add(packet.payload.len() as u64, Relaxed);
         let packet = ReceivedPacket {
             sequence,
@@ -157,6 +165,14 @@ impl Reader {
             arrival: Instant::now().into_std(),
         };
         self.push(TrackItem::Packet { codec, packet });
+    }
+
+    /// Answers the extended form of a number that came.
+    fn note(&mut self, sequence_number: u16) -> u64 {
+        let sequence = self.sequence.unwrap(sequence_number);
+        let given_up = self.missing.arrived(sequence, Instant::now());
+        self.peer.counters.received(self.kind).missing.fetch_add(given_up, Relaxed);
+        sequence
     }
 
     fn push(&self, item: TrackItem) {

@@ -95,8 +95,13 @@ impl Description {
 
     /// The first accepted section of that kind.
     pub(super) fn media(&self, kind: MediaKind) -> Option<&Section> {
+        self.sections_of(kind).next()
+    }
+
+    /// The accepted sections of that kind.
+    pub(super) fn sections_of(&self, kind: MediaKind) -> impl Iterator<Item = &Section> {
         let name = kind.to_string();
-        self.sections.iter().find(|s| s.media == name && s.accepted)
+        self.sections.iter().filter(move |s| s.media == name && s.accepted)
     }
 
     /// The accepted data section.

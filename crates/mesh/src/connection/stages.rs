@@ -109,6 +109,7 @@ impl Actor {
         self.publish_media();
         self.peer.state.send_replace(PeerState::Connected);
         self.shared.event(MeshEvent::PeerConnected { peer: self.peer.id.clone() });
+        self.tell_of_no_video();
     }
 
     /// The connection that stood is over, but this actor goes on with another one.

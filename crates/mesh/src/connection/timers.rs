@@ -1,13 +1,15 @@
 use std::{sync::atomic::Ordering::Relaxed, time::Duration};
 
-use remotemedia_media::Bitrate;
+use remotemedia_media::{Bitrate, MediaKind};
 use tokio::time::Instant;
 
 use super::{
     actor::{Actor, End, Measured, Suspicion},
     is_polite,
     link::Link,
+    peer::ReceivedCounters,
 };
+use crate::ReceiveMetrics;
 
 /// How long a peer may be silent after signaling lost it. Control heartbeats and consent checks come more often.
 const SILENCE: Duration = Duration::from_secs(1);
@@ -153,7 +155,19 @@ impl Actor {
         metrics.packets_sent = sent.packets;
         metrics.bytes_sent = sent.bytes;
         metrics.video_frames_dropped = sent.video_frames_dropped;
-        metrics.packets_received = counters.packets_received.load(Relaxed);
+        let received = |kind| {
+            let ReceivedCounters { packets, missing } = counters.received(kind);
+            let streams = || wire.received.values().filter(move |s| s.kind == Some(kind));
+            ReceiveMetrics {
+                packets: packets.load(Relaxed),
+                lost: streams().map(|s| u64::try_from(s.packets_lost).unwrap_or_default()).sum(),
+                missing: missing.load(Relaxed),
+                // One that has ended keeps its last one.
+                jitter: streams().max_by_key(|s| s.packets).map(|s| s.jitter).unwrap_or_default(),
+            }
+        };
+        (metrics.audio_received, metrics.video_received) = (received(MediaKind::Audio), received(MediaKind::Video));
+        metrics.packets_received = metrics.audio_received.packets + metrics.video_received.packets;
         metrics.bytes_received = bytes_received;
         metrics.packets_unread = counters.packets_unread.load(Relaxed);
         metrics.duplicates = counters.duplicates.load(Relaxed);

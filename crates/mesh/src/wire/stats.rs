@@ -3,7 +3,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use remotemedia_media::Bitrate;
+use remotemedia_media::{Bitrate, MediaKind};
 use rtc::rtcp::{receiver_report::ReceiverReport, reception_report::ReceptionReport, sender_report::SenderReport};
 
 /// Figures of one connection since its beginning.
@@ -61,6 +61,7 @@ pub(crate) struct SentStream {
 /// A stream that we receive.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct ReceivedStream {
+    pub(crate) kind: Option<MediaKind>,
     /// Packets that arrived, without retransmissions.
     pub(crate) packets: u64,
     /// Their payload in bytes.

@@ -6,7 +6,7 @@ use std::{
 
 use bytes::Bytes;
 use remotemedia_congestion::ProbeId;
-use remotemedia_media::{NtpTime, RtpTimestamp};
+use remotemedia_media::{MediaKind, NtpTime, RtpTimestamp};
 use rtc::{
     interceptor::{Attribute, Interceptor, Packet, StreamInfo, TaggedPacket},
     rtcp::{
@@ -23,7 +23,7 @@ use super::{
     events::WireEvent,
     feedback::SendHistory,
     shared::Control,
-    stats::{reception, report_blocks},
+    stats::{ReceivedStream, reception, report_blocks},
 };
 
 /// Sees every packet as the last one on its way out, and as the first on its way in.
@@ -52,7 +52,16 @@ struct LocalStream {
 
 struct RemoteStream {
     clock_rate: u32,
+    kind: Option<MediaKind>,
     repairs: bool,
+}
+
+impl RemoteStream {
+    fn figures<'a>(&self, ssrc: u32, control: &'a mut Control) -> &'a mut ReceivedStream {
+        let figures = control.stats.received.entry(ssrc).or_default();
+        figures.kind = self.kind;
+        figures
+    }
 }
 
 const TRANSPORT_CC: &str = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01";
@@ -109,7 +118,7 @@ impl Tap {
             }
             for block in report_blocks(packet.as_ref()) {
                 let Some(stream) = self.remote.get(&block.ssrc).filter(|s| !s.repairs) else { continue };
-                let figures = control.stats.received.entry(block.ssrc).or_default();
+                let figures = stream.figures(block.ssrc, &mut control);
                 (figures.fraction_lost, figures.packets_lost, figures.jitter) = reception(block, stream.clock_rate);
             }
             if let Some(nack) = packet.as_any().downcast_ref::<TransportLayerNack>()
@@ -122,9 +131,9 @@ impl Tap {
 
     fn on_rtp_received(&self, packet: &rtc::rtp::Packet) {
         let ssrc = packet.header.ssrc;
-        if self.remote.get(&ssrc).is_some_and(|s| !s.repairs) {
+        if let Some(stream) = self.remote.get(&ssrc).filter(|s| !s.repairs) {
             let mut control = self.shared.control.lock();
-            let figures = control.stats.received.entry(ssrc).or_default();
+            let figures = stream.figures(ssrc, &mut control);
             figures.packets += 1;
             figures.bytes += packet.payload.len() as u64;
         }
@@ -288,9 +297,15 @@ impl Interceptor for Tap {
 
     fn bind_remote_stream(&mut self, info: &StreamInfo) {
         // A repair stream is bound after the one it repairs, and again on its own.
-        self.remote.entry(info.ssrc).or_insert(RemoteStream { clock_rate: info.clock_rate, repairs: false });
+        let kind = match info.mime_type.split('/').next() {
+            Some("audio") => Some(MediaKind::Audio),
+            Some("video") => Some(MediaKind::Video),
+            _ => None,
+        };
+        let stream = |repairs| RemoteStream { clock_rate: info.clock_rate, kind, repairs };
+        self.remote.entry(info.ssrc).or_insert_with(|| stream(false));
         for repair in [info.ssrc_rtx, info.ssrc_fec].into_iter().flatten() {
-            self.remote.insert(repair, RemoteStream { clock_rate: info.clock_rate, repairs: true });
+            self.remote.insert(repair, stream(true));
         }
     }
 

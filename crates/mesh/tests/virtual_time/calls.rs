@@ -7,7 +7,7 @@ use crate::world::{
 };
 use bytes::Bytes;
 use remotemedia_media::{Codec, MediaKind, PeerId, RtpTimestamp};
-use remotemedia_mesh::{Mesh, MeshEvent, MeshEvents};
+use remotemedia_mesh::{DisconnectReason, Mesh, MeshEvent, MeshEvents};
 use remotemedia_netsim::virt::run_virtual;
 use remotemedia_rtp::OutgoingPacket;
 use tokio::time::{Instant, sleep};
@@ -35,7 +35,7 @@ async fn hear_everyone(mesh: Mesh, duration: Duration) -> Vec<(PeerId, Heard)> {
 }
 
 /// Sends a 30 fps stream of `per_frame` packets of 1,100 bytes, a keyframe each ten seconds.
-async fn film(mesh: Mesh, to: PeerId, per_frame: u32, duration: Duration) -> u32 {
+pub(crate) async fn film(mesh: Mesh, to: PeerId, per_frame: u32, duration: Duration) -> u32 {
     let started = Instant::now();
     let mut frames = 0;
     while started.elapsed() < duration {
@@ -201,7 +201,9 @@ fn a_full_room_turns_away_the_next_one_and_goes_on() {
         soon("connect", bob.mesh.connect(&alice.id)).await.unwrap();
         let mut events = carol.mesh.events();
         soon("a refusal", carol.mesh.connect(&alice.id)).await.unwrap_err();
-        event(&mut events, |e| matches!(e, MeshEvent::PeerFailed { peer, .. } if *peer == "alice")).await;
+        let failed = event(&mut events, |e| matches!(e, MeshEvent::PeerFailed { peer, .. } if *peer == "alice")).await;
+        let MeshEvent::PeerFailed { report, .. } = failed else { unreachable!() };
+        assert_eq!(report.ended_by_peer, Some(DisconnectReason::Busy), "{report:?}");
         assert_eq!(alice.mesh.peers()[0].peer, id("bob"));
         let talk = tokio::spawn(talk(bob.mesh.clone(), vec![alice.id.clone()], SECOND * 2));
         let mut track = audio_track(&alice.mesh).await;

@@ -66,7 +66,7 @@ impl Source {
 
 /// What changes a crowd.
 enum Change {
-    Joined(Option<Member>),
+    Joined(Option<Box<Member>>),
     Left(PeerId),
 }
 
@@ -94,7 +94,7 @@ impl Crowd {
                 })
                 .collect();
             let change = tokio::select! {
-                joined = self.joining.recv() => Change::Joined(joined),
+                joined = self.joining.recv() => Change::Joined(joined.map(Box::new)),
                 Some(peer) = feeds.next() => Change::Left(peer),
             };
             drop(feeds);
@@ -102,7 +102,7 @@ impl Crowd {
                 Change::Joined(None) => return,
                 Change::Joined(Some(member)) => {
                     let peer = member.peer.clone();
-                    if self.members.insert(peer.clone(), member).is_some() {
+                    if self.members.insert(peer.clone(), *member).is_some() {
                         self.news.push_back(news("peer_left", &peer));
                     }
                     self.news.push_back(news("peer_joined", &peer));

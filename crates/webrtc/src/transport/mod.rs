@@ -16,7 +16,7 @@ use remotemedia_mesh::{Network, Signaler};
 use remotemedia_runtime_core::{node::NodeRegistry, runner::PipelineRunner};
 use tokio::sync::{Mutex as AsyncMutex, broadcast};
 
-pub use self::peers::{PeerInfo, PeerMetrics};
+pub use self::peers::{PeerInfo, PeerMetrics, ReceiveMetrics};
 use self::running::Running;
 pub use self::send::{BroadcastFailure, BroadcastStats};
 pub use self::speaker::{Heard, Interruption, Speaker};

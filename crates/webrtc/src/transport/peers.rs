@@ -46,6 +46,10 @@ pub struct PeerMetrics {
     pub packets_sent: u64,
     /// Media packets received.
     pub packets_received: u64,
+    /// What came in of its audio.
+    pub audio_received: ReceiveMetrics,
+    /// What came in of its video.
+    pub video_received: ReceiveMetrics,
     /// Bytes of media sent, without headers.
     pub bytes_sent: u64,
     /// Bytes of media received, without headers.
@@ -63,6 +67,28 @@ pub struct PeerMetrics {
     pub video_frames_dropped: u64,
     /// Encoded pictures to this peer that were given up since the network was too slow for them.
     pub video_frames_discarded: u64,
+}
+
+/// What came in of one kind of media.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct ReceiveMetrics {
+    /// Packets that arrived, each counted once, whether at first or repeated.
+    pub packets: u64,
+    /// Packets that got lost on the way, before any was repeated (RFC 3550, section 6.4.1). Video is repeated, audio is
+    /// not.
+    pub lost: u64,
+    /// Packets that never came: not within a second after one that was sent later, not even repeated.
+    pub missing: u64,
+    /// How much the time on the way varies, in milliseconds (RFC 3550, section 6.4.1).
+    pub jitter_ms: f64,
+}
+
+impl From<remotemedia_mesh::ReceiveMetrics> for ReceiveMetrics {
+    fn from(m: remotemedia_mesh::ReceiveMetrics) -> Self {
+        let jitter_ms = m.jitter.as_secs_f64() * 1_000.0;
+        Self { packets: m.packets, lost: m.lost, missing: m.missing, jitter_ms }
+    }
 }
 
 impl WebRtcTransport {
@@ -247,6 +273,8 @@ impl PeerInfo {
                 connect_time: m.connect_time,
                 packets_sent: m.packets_sent,
                 packets_received: m.packets_received,
+                audio_received: m.audio_received.into(),
+                video_received: m.video_received.into(),
                 bytes_sent: m.bytes_sent,
                 bytes_received: m.bytes_received,
                 concealed_rate: playout.concealed_ratio(),

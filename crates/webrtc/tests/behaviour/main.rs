@@ -13,6 +13,7 @@ mod late_joiner;
 mod lifecycle;
 mod live_settings;
 mod messages;
+mod no_common_codec;
 mod picture_size;
 mod playout;
 mod precedence;

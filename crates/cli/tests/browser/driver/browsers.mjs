@@ -59,12 +59,13 @@ const FIREFOX_PREFS = {
 /**
  * Starts a browser.
  *
- * @param {{browser: 'chromium'|'firefox', extra_args?: string[], fake_media?: boolean}} options
+ * @param {{browser: 'chromium'|'firefox', extra_args?: string[], fake_media?: boolean,
+ *   extra_prefs?: object}} options `extra_prefs` are for Firefox
  * @returns {Promise<{browser: import('puppeteer-core').Browser, pid: number, kill: () => void,
  *   remove: () => Promise<void>}>} `kill` sends SIGKILL to all its processes; `remove` takes its files away once they
  *   are dead.
  */
-export async function launch({ browser: kind, extra_args = [], fake_media = true }) {
+export async function launch({ browser: kind, extra_args = [], fake_media = true, extra_prefs = {} }) {
   const executablePath = find(kind);
   const folder = mkdtempSync(join(tmpdir(), `remotemedia-${kind}-`));
   const remove = () => rm(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 });
@@ -97,7 +98,7 @@ export async function launch({ browser: kind, extra_args = [], fake_media = true
     : {
         browser: 'firefox',
         args: extra_args,
-        extraPrefsFirefox: { ...FIREFOX_PREFS, 'media.navigator.streams.fake': fake_media },
+        extraPrefsFirefox: { ...FIREFOX_PREFS, 'media.navigator.streams.fake': fake_media, ...extra_prefs },
       };
   try {
     const browser = await puppeteer.launch({ ...common, ...special });

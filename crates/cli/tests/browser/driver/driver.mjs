@@ -17,7 +17,7 @@ const pages = new Map();
 let handles = 0;
 
 const COMMANDS = {
-  /** `{browser: "chromium"|"firefox", extra_args?, fake_media?}` → `{browser, pid, version}` */
+  /** `{browser: "chromium"|"firefox", extra_args?, fake_media?, extra_prefs?}` → `{browser, pid, version}` */
   async launch(options) {
     const started = await launch(options);
     const handle = ++handles;
@@ -53,6 +53,11 @@ const COMMANDS = {
     const { ok, error } = JSON.parse(answered);
     if (error !== undefined) throw new Error(error);
     return ok;
+  },
+
+  /** `{page, selector}`: a click as a person makes it. */
+  async click({ page, selector }) {
+    await lookUp(pages, page, 'page').page.click(selector);
   },
 
   /** `{page}` */

@@ -1,0 +1,82 @@
+// Runs before the page's own scripts. Each picture is sent with its number as sixteen bars, black or white, along its lower
+// edge, and the number is read when the picture comes back.
+(() => {
+  const BITS = 16;
+  /** Number → when it was drawn. */
+  const drawn = new Map();
+  const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+  const { fillText } = CanvasRenderingContext2D.prototype;
+  CanvasRenderingContext2D.prototype.fillText = function (text, ...where) {
+    fillText.call(this, text, ...where);
+    // The test picture says which it is in six digits.
+    if (!/^\d{6}$/.test(text)) return;
+    const number = Number(text) % 2 ** BITS;
+    const { width, height } = this.canvas;
+    for (let bit = 0; bit < BITS; bit++) {
+      this.fillStyle = (number >> bit) & 1 ? '#fff' : '#000';
+      this.fillRect((bit * width) / BITS, height * 0.92, width / BITS, height * 0.08);
+    }
+    drawn.set(number, performance.now());
+  };
+
+  const strip = Object.assign(document.createElement('canvas'), { width: BITS * 4, height: 4 });
+  const context = strip.getContext('2d', { willReadFrequently: true });
+
+  function numberIn(video) {
+    const { videoWidth: width, videoHeight: height } = video;
+    context.drawImage(video, 0, height * 0.94, width, height * 0.04, 0, 0, strip.width, strip.height);
+    const { data } = context.getImageData(0, 0, strip.width, strip.height);
+    let number = 0;
+    for (let bit = 0; bit < BITS; bit++) {
+      // The green of a pixel in the middle of the bar.
+      if (data[(2 * strip.width + bit * 4 + 2) * 4 + 1] > 127) number |= 1 << bit;
+    }
+    return number;
+  }
+
+  /** Waits for the call and its first second of pictures. */
+  async function connected(peer) {
+    // Until there is a call there is nothing to ask.
+    const read = async () => window.remotemedia.stats(peer);
+    for (;;) {
+      const stats = await read().catch(() => null);
+      if (stats?.in.video.frames_decoded > 30) return;
+      await pause(100);
+    }
+  }
+
+  /**
+   * Looks at what comes back for so many seconds: `rates` of pictures and `rtts`, one a second; the `gaps` between pictures
+   * that are shown, and the `delays` since they were drawn, in ms; and what size they have.
+   */
+  async function watch(peer, seconds) {
+    const video = document.querySelector(`article[data-peer="${CSS.escape(peer)}"] video`);
+    const seen = { rates: [], rtts: [], gaps: [], delays: [] };
+    let [watching, last] = [true, null];
+    const look = () => {
+      if (!watching) return;
+      video.requestVideoFrameCallback(look);
+      const now = performance.now();
+      if (last !== null) seen.gaps.push(now - last);
+      last = now;
+      const since = drawn.get(numberIn(video));
+      if (since !== undefined && now - since < 5_000) seen.delays.push(now - since);
+    };
+    video.requestVideoFrameCallback(look);
+    let before = await window.remotemedia.stats(peer);
+    let at = performance.now();
+    for (let second = 0; second < seconds; second++) {
+      await pause(1_000);
+      const stats = await window.remotemedia.stats(peer);
+      const now = performance.now();
+      seen.rates.push(((stats.in.video.frames_decoded - before.in.video.frames_decoded) * 1_000) / (now - at));
+      seen.rtts.push(stats.rtt_ms);
+      [before, at] = [stats, now];
+    }
+    watching = false;
+    return { ...seen, width: video.videoWidth, height: video.videoHeight };
+  }
+
+  window.bench = { connected, watch, pause };
+})();
