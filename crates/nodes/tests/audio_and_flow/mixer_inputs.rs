@@ -29,7 +29,8 @@ async fn any_rate_channels_and_frame_length_are_mixed_in_tune_and_at_their_level
             Step::Send(data) => Step::Send(data.clone()),
             Step::Change(..) => unreachable!(),
         });
-        let manifest = MIX.replace("AudioMixer", &format!("AudioMixer, params: {{ channels: {channels} }}"));
+        let manifest =
+            MIX.replace("AudioMixer", &format!("AudioMixer, params: {{ channels: {channels}, max_wait_ms: 100 }}"));
         let frames = audio(&drive(&manifest, steps.collect::<Vec<_>>()).await);
         assert!(frames.iter().all(|frame| (frame.sample_rate(), frame.channels()) == (48_000, channels)));
         let left: Vec<f32> = join(&frames).into_iter().step_by(channels.into()).collect();

@@ -2,14 +2,17 @@ use crate::{
     common::{audio, run},
     support::{Step, Talker, db, drive, heard_by, join, level, peak},
 };
-use remotemedia_runtime_core::transport::TransportData;
+use remotemedia_runtime_core::{data::RuntimeData, transport::TransportData};
+use std::sync::Arc;
 
 async fn mix(params: &str, talkers: &mut [Talker], rounds: usize) -> Vec<TransportData> {
     let manifest = format!("pipeline: {{ nodes: [{{ id: mix, type: AudioMixer, params: {{ {params} }} }}] }}");
-    let mut inputs = Vec::new();
-    for _ in 0..rounds {
-        inputs.extend(talkers.iter_mut().map(|talker| TransportData::new(talker.frame())));
-    }
+    let inputs = (0..rounds).map(|_| {
+        // At the same time, so that no sample of one is ahead of the others.
+        let inputs = talkers.iter_mut().map(|talker| Arc::new(talker.frame())).collect();
+        TransportData::new(RuntimeData::AudioMix { inputs, sample_rate: 48_000 })
+    });
+    let inputs: Vec<_> = inputs.collect();
     run(&manifest, inputs).await
 }
 
