@@ -12,8 +12,9 @@ const TONES: [(&str, f32); 5] = [("a", 311.0), ("b", 457.0), ("c", 683.0), ("d",
 #[tokio::test(start_paused = true)]
 async fn five_peers_hear_each_other_and_not_themselves() {
     let mut talkers = TONES.map(|(peer, hertz)| Talker::new(peer, hertz));
-    let inputs: Vec<_> = (0..260).flat_map(|_| talkers.each_mut().map(|talker| talker.frame().into())).collect();
-    let outputs = run(MIX_MINUS, inputs.into_iter().map(TransportData::new)).await;
+    let inputs: Vec<_> =
+        (0..260).flat_map(|_| talkers.each_mut().map(|talker| TransportData::new(talker.frame()))).collect();
+    let outputs = run(MIX_MINUS, inputs).await;
     for (listener, own) in TONES {
         let heard = heard_by(&outputs, listener);
         // Five seconds, without the beginning.
