@@ -143,6 +143,11 @@ impl FormatConverter {
         self.from == from
     }
 
+    /// Whether the rates differ.
+    pub(crate) fn is_resampling(&self) -> bool {
+        self.resampler.is_some()
+    }
+
     /// Appends what `samples` give to `out`.
     pub(crate) fn push(&mut self, samples: &[f32], out: &mut Vec<f32>) -> Result<(), AudioNodeError> {
         let Some(resampler) = &mut self.resampler else {

@@ -109,6 +109,7 @@ impl Input {
     /// Gets ready for a frame when the next mix begins at `position` samples. `false` if it comes too late to be heard.
     pub(super) fn begin(&mut self, frame: &AudioFrame, position: u64) -> Result<bool, AudioNodeError> {
         let plays_at = self.format.time(position + self.buffered() as u64);
+        let from = (frame.sample_rate(), frame.channels());
         if !self.is_active {
             if self.clock.is_stale(frame, plays_at) {
                 return Ok(false);
@@ -117,7 +118,7 @@ impl Input {
             self.converter = None;
             self.history.clear();
             self.onset = Onset::default();
-        } else if self.clock.jumps(frame) {
+        } else if self.clock.jumps(frame) || self.converter.as_ref().is_some_and(|converter| !converter.is_for(from)) {
             self.splice()?;
         }
         self.clock.follow(frame, plays_at);
@@ -128,11 +129,6 @@ impl Input {
     pub(super) fn push(&mut self, samples: &[f32], sample_rate: u32, channels: u16) -> Result<(), AudioNodeError> {
         self.scratch.clear();
         let from = (sample_rate, channels);
-        if self.converter.as_ref().is_none_or(|converter| !converter.is_for(from)) {
-            if let Some(mut before) = self.converter.take() {
-                before.finish(&mut self.scratch)?;
-            }
-        }
         let converter = match &mut self.converter {
             Some(converter) => converter,
             slot => slot.insert(FormatConverter::new(from, (self.format.sample_rate, self.format.channels as u16))?),
@@ -214,7 +210,13 @@ impl Input {
 
     /// What comes next does not continue what is there: one fades over into the other.
     fn splice(&mut self) -> Result<(), AudioNodeError> {
+        let is_resampled = self.converter.as_ref().is_some_and(FormatConverter::is_resampling);
         self.flush()?;
+        if is_resampled {
+            // The filter has met silence there: 2 ms are bent towards it.
+            let bent = self.format.sample_rate as usize / 500 * self.format.channels;
+            self.buffer.truncate(self.buffer.len().saturating_sub(bent));
+        }
         let wanted = self.format.fade() * self.format.channels;
         let mut before = self.history.clone();
         before.extend(self.buffer.iter().skip(self.buffer.len().saturating_sub(2 * wanted)));
