@@ -16,8 +16,8 @@ use super::{
 /// sender changes its resolution.
 ///
 /// What exceeds the picture is left out; an area that lies wholly beside it is an error. In `i420` and `nv12` the area
-/// grows to even edges, since chroma has half the size. Pixels are not copied: the picture that is given away shows a part
-/// of the one that came, and keeps its memory.
+/// grows to even edges, since chroma has half the size. Pixels are not copied: the picture that is given away shows a
+/// part of the one that came, and keeps its memory.
 #[derive(Clone, Copy, Debug)]
 pub struct VideoCrop {
     x: f64,

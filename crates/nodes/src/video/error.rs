@@ -32,10 +32,10 @@ pub enum VideoError {
     Scale(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The colours cannot be converted.
     #[error("the colours cannot be converted")]
-    Convert(#[from] yuv::YuvError),
+    Convert(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The built-in font cannot be read.
     #[error("the built-in font cannot be read")]
-    Font(#[from] ab_glyph::InvalidFont),
+    Font(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The segmentation model failed on a picture.
     #[cfg(feature = "onnx")]
     #[error("the segmentation model failed on a picture")]

@@ -147,7 +147,8 @@ impl VideoFormat {
             height,
         };
         let (rgb, stride) = whole_rows(frame, 0);
-        Ok(convert(&mut planes, &rgb, stride, self.yuv_range(), self.yuv_matrix(), YuvConversionMode::Balanced)?)
+        convert(&mut planes, &rgb, stride, self.yuv_range(), self.yuv_matrix(), YuvConversionMode::Balanced)
+            .map_err(failed)
     }
 
     fn to_nv12(self, frame: &VideoFrame, y: &mut [u8], uv: &mut [u8]) -> Result<(), VideoError> {
@@ -175,7 +176,8 @@ impl VideoFormat {
             height,
         };
         let (rgb, stride) = whole_rows(frame, 0);
-        Ok(convert(&mut planes, &rgb, stride, self.yuv_range(), self.yuv_matrix(), YuvConversionMode::Balanced)?)
+        convert(&mut planes, &rgb, stride, self.yuv_range(), self.yuv_matrix(), YuvConversionMode::Balanced)
+            .map_err(failed)
     }
 
     fn to_rgb(self, frame: &VideoFrame, rgb: &mut [u8]) -> Result<(), VideoError> {
@@ -202,7 +204,7 @@ impl VideoFormat {
                     PixelFormat::Rgba => yuv::yuv420_to_rgba,
                     _ => yuv::yuv420_to_bgra,
                 };
-                convert(&planes, rgb, stride, range, matrix)?;
+                convert(&planes, rgb, stride, range, matrix).map_err(failed)?;
             }
             PixelFormat::Nv12 => {
                 let (uv, uv_stride) = whole_rows(frame, 1);
@@ -219,7 +221,7 @@ impl VideoFormat {
                     PixelFormat::Rgba => yuv::yuv_nv12_to_rgba,
                     _ => yuv::yuv_nv12_to_bgra,
                 };
-                convert(&planes, rgb, stride, range, matrix, YuvConversionMode::Balanced)?;
+                convert(&planes, rgb, stride, range, matrix, YuvConversionMode::Balanced).map_err(failed)?;
             }
             from => {
                 let convert = match (from, self.format) {
@@ -231,7 +233,7 @@ impl VideoFormat {
                     (PixelFormat::Bgra, PixelFormat::Rgba) => yuv::bgra_to_rgba,
                     (format, _) => return Err(VideoError::Format { format }),
                 };
-                convert(&first, first_stride, rgb, stride, width, height)?;
+                convert(&first, first_stride, rgb, stride, width, height).map_err(failed)?;
             }
         }
         Ok(())
@@ -274,6 +276,10 @@ impl Node for VideoFormat {
 /// The picture in `format`, with the colours that the codecs here assume.
 pub(crate) fn in_format(frame: &VideoFrame, format: PixelFormat) -> Result<Cow<'_, VideoFrame>, VideoError> {
     Ok(VideoFormat::new(format).convert(frame)?.map_or(Cow::Borrowed(frame), Cow::Owned))
+}
+
+fn failed(error: yuv::YuvError) -> VideoError {
+    VideoError::Convert(error.into())
 }
 
 fn copy_rows(frame: &VideoFrame, y: &mut [u8]) {

@@ -24,14 +24,14 @@ impl Image {
         let bytes = Self::MAX_SIDE as usize * Self::MAX_SIDE as usize * 4;
         let mut decoder = Decoder::new_with_limits(file, Limits { bytes });
         decoder.set_transformations(Transformations::normalize_to_color8() | Transformations::ALPHA);
-        let mut reader = decoder.read_info()?;
+        let mut reader = decoder.read_info().map_err(no_png)?;
         let (width, height) = (reader.info().width, reader.info().height);
         if width > Self::MAX_SIDE || height > Self::MAX_SIDE {
             return Err(ImageError::Size { width, height });
         }
         let length = reader.output_buffer_size().ok_or(ImageError::Size { width, height })?;
         let mut data = vec![0; length];
-        let info = reader.next_frame(&mut data)?;
+        let info = reader.next_frame(&mut data).map_err(no_png)?;
         data.truncate(info.buffer_size());
         let rgba = match info.color_type {
             ColorType::Rgba => data,
@@ -66,6 +66,10 @@ impl Image {
     }
 }
 
+fn no_png(error: png::DecodingError) -> ImageError {
+    ImageError::Png(error.into())
+}
+
 /// Why a file is no usable picture.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -75,7 +79,7 @@ pub enum ImageError {
     File(#[from] std::io::Error),
     /// The file is no PNG.
     #[error("the file is no PNG picture: {0}")]
-    Png(#[from] png::DecodingError),
+    Png(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The picture is too large.
     #[error("the picture has {width}x{height} pixels; make each side at most {max}", max = Image::MAX_SIDE)]
     Size {

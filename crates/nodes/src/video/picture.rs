@@ -39,6 +39,7 @@ pub(crate) fn yuv_of([r, g, b]: [u8; 3]) -> [u8; 3] {
 }
 
 /// The red, green and blue of a colour in BT.601 limited range.
+#[cfg(any(feature = "onnx", test))]
 pub(crate) fn rgb_of([y, u, v]: [u8; 3]) -> [u8; 3] {
     let (y, u, v) = ((i32::from(y) - 16) * 76_309, i32::from(u) - 128, i32::from(v) - 128);
     let r = y + 104_597 * v;
@@ -215,7 +216,8 @@ pub(crate) struct Scaler {
 }
 
 impl Scaler {
-    /// Scales `area` of `from`, or all of it, into `inside` of the packed plane `to`, whose rows have `to_width` pixels.
+    /// Scales `area` of `from`, or all of it, into `inside` of the packed plane `to`, whose rows have `to_width`
+    /// pixels.
     pub(crate) fn scale(
         &mut self,
         from: Pixels<'_>,

@@ -13,8 +13,8 @@ use super::{
 /// `VideoScale`: makes pictures larger or smaller. Takes every pixel format and keeps it; other data passes unchanged.
 ///
 /// Params: `width` and `height`, from 2 to 16,384 pixels and even, for pictures of exactly that size; if one of them is
-/// missing, it follows from the picture's aspect. Or `max_width` and `max_height`, from 2 to 16,384 pixels, for pictures
-/// that are made smaller until they fit, and never larger.
+/// missing, it follows from the picture's aspect. Or `max_width` and `max_height`, from 2 to 16,384 pixels, for
+/// pictures that are made smaller until they fit, and never larger.
 ///
 /// `fit` says what becomes of a picture whose aspect is not that of `width` and `height`: `contain` (the default) shows
 /// all of it between black bars, `cover` fills the whole size and cuts off what exceeds it, `stretch` distorts it.

@@ -17,10 +17,10 @@ use super::{
 /// `TestCard`: makes pictures on its own clock, I420 in BT.601 limited range. It takes no input.
 ///
 /// Params: `width` and `height`, 16 to 4,096 pixels and even (default 1280 and 720); `fps`, 1 to 120 pictures a second
-/// (default 30); `pattern`: `bars` (the default; seven colours of 75 %), `gradient` (luma from left to right, chroma from
-/// top to bottom), `checker` (black and white squares of 1/9 of the height) or `moving` (a square that moves, the number
-/// of the picture and its time); `stream_id`, the stream that the pictures belong to; `duration_s`, 0.001 to 86,400
-/// seconds of pictures, without an end if missing.
+/// (default 30); `pattern`: `bars` (the default; seven colours of 75 %), `gradient` (luma from left to right, chroma
+/// from top to bottom), `checker` (black and white squares of 1/9 of the height) or `moving` (a square that moves, the
+/// number of the picture and its time); `stream_id`, the stream that the pictures belong to; `duration_s`, 0.001 to
+/// 86,400 seconds of pictures, without an end if missing.
 ///
 /// Picture number n has the timestamp n / `fps`. When the pipeline is late, pictures are left out, never sent in a
 /// burst. A pattern that stands still is drawn once, and its pictures share their memory. When params change while it
@@ -246,4 +246,24 @@ fn still(options: &TestCardOptions) -> Result<VideoFrame, VideoError> {
         packed.extend(halves.map(|(x, y)| color(x, y)[component]));
     }
     Ok(VideoFrame::i420(options.width, options.height, packed)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ticks_that_come_late_leave_pictures_out_and_make_no_burst() {
+        let options = TestCardOptions { width: 16, height: 16, fps: 20.0, ..TestCardOptions::default() };
+        let mut card = TestCard::new(options);
+        let start = Instant::now();
+        let mut at = |millis: u64| {
+            let due = card.due(start + Duration::from_millis(millis)).unwrap();
+            due.map(|picture| picture.timestamp.unwrap().as_millis())
+        };
+        assert_eq!(at(0), Some(0));
+        assert_eq!([at(12), at(49), at(50), at(62)], [None, None, Some(50), None]);
+        // Ten seconds late: one picture, that of now, and the next one at its own time.
+        assert_eq!([at(10_012), at(10_012), at(10_049), at(10_050)], [Some(10_000), None, None, Some(10_050)]);
+    }
 }

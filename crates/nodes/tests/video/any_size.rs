@@ -19,13 +19,13 @@ fn picture(
     seed: u8,
 ) -> VideoFrame {
     let planes = (0..format.plane_count()).map(|plane| {
-        let (row, rows) = format.plane_size(plane, width, height).unwrap();
+        let (row, rows) = format.plane_size(plane, width, height).expect("a plane");
         let stride = row + padding;
         let length = stride * rows - if has_last_padding { 0 } else { padding };
         let data: Vec<u8> = (0..length).map(|at| (at as u8).wrapping_mul(31).wrapping_add(seed)).collect();
         Plane { data: Bytes::from(data), stride }
     });
-    labelled(VideoFrame::from_planes(format, width, height, planes.collect()).unwrap())
+    labelled(VideoFrame::from_planes(format, width, height, planes.collect()).expect("a picture"))
 }
 
 fn nodes() -> Vec<(&'static str, Box<dyn Node>)> {
@@ -55,7 +55,8 @@ proptest! {
         for (name, mut node) in nodes() {
             for number in 0..2 {
                 let picture = picture(format, width, height, padding, has_last_padding, seed.wrapping_add(number));
-                let output = process_once(&mut *node, picture).map_err(|error| TestCaseError::fail(format!("{name}: {error}")))?;
+                let output = process_once(&mut *node, picture);
+                let output = output.map_err(|error| TestCaseError::fail(format!("{name}: {error}")))?;
                 prop_assert_eq!(output.len(), 1);
                 assert_labels(output[0].as_video().unwrap());
             }

@@ -39,8 +39,9 @@ async fn a_cropped_picture_goes_through_every_other_node() {
         let whole = in_format(waves(200, 100), format).await;
         let crop = "{ id: c, type: VideoCrop, params: { x: 50, y: 20, width: 100, height: 60 } }";
         for next in ["VideoScale, params: { width: 50 }", "VideoFormat, params: { format: rgb24 }"] {
-            let both = format!("pipeline: {{ nodes: [{crop}, {{ id: n, type: {next} }}] }}");
-            let alone = format!("pipeline: {{ nodes: [{{ id: n, type: {next} }}] }}");
+            let edges = "[{ from: input, to: c }, { from: c, to: next }, { from: next, to: output }]";
+            let both = format!("pipeline: {{ nodes: [{crop}, {{ id: next, type: {next} }}], graph: {edges} }}");
+            let alone = format!("pipeline: {{ nodes: [{{ id: next, type: {next} }}] }}");
             let copied = only(&manifest("x: 50, y: 20, width: 100, height: 60"), whole.clone()).await;
             let copied = remotemedia_media::VideoFrame::from_packed(format, 100, 60, copied.to_packed()).unwrap();
             assert!(psnr(&only(&both, whole.clone()).await, &only(&alone, copied).await) > 80.0, "{format:?} {next}");

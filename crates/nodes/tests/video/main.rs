@@ -1,12 +1,13 @@
 //! What the video nodes do to pictures, each behaviour in a file of its own.
 
 #[path = "../common/mod.rs"]
-mod common;
+pub mod common;
 
 mod any_size;
 mod background_blur;
 mod crop;
 mod format;
+mod look;
 #[cfg(feature = "onnx")]
 mod onnx;
 mod other_data;

@@ -106,9 +106,9 @@ struct File {
 }
 
 fn file(content: &[u8]) -> File {
-    let directory = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("model.onnx");
-    std::fs::write(&path, content).unwrap();
+    std::fs::write(&path, content).expect("a file");
     File { _directory: directory, path }
 }
 

@@ -30,11 +30,12 @@ fn drawn(frame: &VideoFrame, luma: u8) -> Option<[usize; 4]> {
 /// A PNG file of `width` x `height` pixels of one colour with alpha.
 fn png(directory: &tempfile::TempDir, name: &str, width: u32, height: u32, rgba: [u8; 4]) -> String {
     let path = directory.path().join(name);
-    let mut encoder = png::Encoder::new(std::fs::File::create(&path).unwrap(), width, height);
+    let file = std::fs::File::create(&path).expect("a file");
+    let mut encoder = png::Encoder::new(file, width, height);
     encoder.set_color(png::ColorType::Rgba);
-    encoder.set_depth(png::BitDepth::Eight);
-    encoder.write_header().unwrap().write_image_data(&rgba.repeat((width * height) as usize)).unwrap();
-    path.to_str().unwrap().to_owned()
+    let mut writer = encoder.write_header().expect("a header");
+    writer.write_image_data(&rgba.repeat((width * height) as usize)).expect("as many pixels as there are");
+    path.to_str().expect("a path in UTF-8").to_owned()
 }
 
 #[tokio::test]

@@ -21,12 +21,12 @@ fn manifest(params: &str) -> String {
 }
 
 fn session(params: &str) -> Session {
-    let manifest = Manifest::from_yaml(&manifest(params)).unwrap();
-    PipelineRunner::with_registry(registry()).create_session(&manifest).unwrap()
+    let manifest = Manifest::from_yaml(&manifest(params)).expect("a good manifest");
+    PipelineRunner::with_registry(registry()).create_session(&manifest).expect("a session")
 }
 
 async fn next(session: &mut Session) -> Arc<VideoFrame> {
-    let output = session.next_output().await.unwrap().expect("the source goes on");
+    let output = session.next_output().await.expect("no failure").expect("the source goes on");
     Arc::clone(output.data.as_video().expect("a picture"))
 }
 
@@ -46,22 +46,6 @@ async fn pictures_come_at_their_rate_with_their_time() {
         }
         assert!(started.elapsed().abs_diff(Duration::from_secs(5)) <= Duration::from_millis(30));
     }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_late_pipeline_gets_no_burst() {
-    let mut session = session("width: 64, height: 36, fps: 20");
-    next(&mut session).await;
-    // Nobody takes pictures for ten seconds: what was queued is old, and from then on they come at their rate again.
-    tokio::time::sleep(Duration::from_secs(10)).await;
-    let resumed = Instant::now();
-    let mut taken = 0;
-    while next(&mut session).await.timestamp < Some(Duration::from_secs(11)) {
-        taken += 1;
-    }
-    println!("{taken} pictures up to second 11");
-    assert!(resumed.elapsed() >= Duration::from_millis(900), "{:?}", resumed.elapsed());
-    assert!(taken < 11 * 20, "{taken}");
 }
 
 #[tokio::test(start_paused = true)]

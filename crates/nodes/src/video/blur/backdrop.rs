@@ -163,8 +163,8 @@ fn gaussian(sigma: f32) -> Vec<f32> {
     weights.into_iter().map(|weight| weight / sum).collect()
 }
 
-/// Convolves `lines` lines of `length` values, `step` values apart within a line and `line_step` from line to line. Edges
-/// are continued.
+/// Convolves `lines` lines of `length` values, `step` values apart within a line and `line_step` from line to line.
+/// Edges are continued.
 fn convolve(
     from: &[[f32; 5]],
     to: &mut Vec<[f32; 5]>,

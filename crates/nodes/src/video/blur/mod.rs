@@ -18,29 +18,29 @@ use remotemedia_runtime_core::{
 use self::{backdrop::Compositor, mask::Mask, static_camera::StaticCamera, thumbnail::Thumbnailer};
 use super::{Image, VideoError, overlay::color, streams::Streams};
 
-/// `BackgroundBlur`: keeps the person in front of the camera sharp and blurs what is behind. Takes every pixel format and
-/// keeps it; other data passes unchanged.
+/// `BackgroundBlur`: keeps the person in front of the camera sharp and blurs what is behind. Takes every pixel format
+/// and keeps it; other data passes unchanged.
 ///
-/// Params: `blur_strength`, 0 to 100 (default 15), the standard deviation of the blur in pixels of a picture that is 720
-/// pixels high; 0 blurs nothing. `mask_padding`, 0 to 100 (default 10), by how many of these pixels the sharp area is
-/// wider than the person that was found. Both scale with the picture's height, so that a sender that changes its
+/// Params: `blur_strength`, 0 to 100 (default 15), the standard deviation of the blur in pixels of a picture that is
+/// 720 pixels high; 0 blurs nothing. `mask_padding`, 0 to 100 (default 10), by how many of these pixels the sharp area
+/// is wider than the person that was found. Both scale with the picture's height, so that a sender that changes its
 /// resolution looks the same. `mode`: `blur` (the default), `color` (the background has the `color`, `#rrggbb`, default
-/// `#1f2a37`), or `image` (the background is the PNG file `image`, cut to the picture's aspect). `model`: the path of an
-/// ONNX segmentation model to find the person with, instead of the method that is built in; it needs the cargo feature
-/// `onnx`.
+/// `#1f2a37`), or `image` (the background is the PNG file `image`, cut to the picture's aspect). `model`: the path of
+/// an ONNX segmentation model to find the person with, instead of the method that is built in; it needs the cargo
+/// feature `onnx`.
 ///
-/// **Without a model** the node learns per stream how every spot of the scene looks while nothing is in front of it, and
-/// what differs from that is the person. This needs no model file and costs 2 ms, but has limits. The camera must stand
-/// still: when more than half of the picture changes at once, everything is learnt anew. In the first half second, and
-/// where the background was never seen, the shape of a head with shoulders in the middle of the picture counts as
-/// the person. Who enters later is found wherever they are. Outside of that shape, what stands perfectly still for five
-/// seconds becomes background; inside of it this takes up to a minute. Clothes that look like the wall behind them
-/// have holes, which are closed where the outline around them is found.
+/// **Without a model** the node learns per stream how every spot of the scene looks while nothing is in front of it,
+/// and what differs from that is the person. This needs no model file and costs 2 ms, but has limits. The camera must
+/// stand still: when more than half of the picture changes at once, everything is learnt anew. In the first half
+/// second, and where the background was never seen, the shape of a head with shoulders in the middle of the picture
+/// counts as the person. Who enters later is found wherever they are. Outside of that shape, what stands perfectly
+/// still for five seconds becomes background; inside of it this takes up to a minute. Clothes that look like the wall
+/// behind them have holes, which are closed where the outline around them is found.
 ///
-/// **A model** has one input of float32, red, green and blue from 0 to 1, of the shape 1x3xHxW or 1xHxWx3, and gives a mask
-/// of float32 of the shape 1x1xHxW, 1xHxWx1, 1x2xHxW or 1xHxWx2. H and W are fixed and at most 1,024. With one channel the
-/// value is how likely a pixel is the person, 0 to 1; with two, the second channel is the person's score, and a pixel belongs to
-/// the person where it exceeds the first one.
+/// **A model** has one input of float32, red, green and blue from 0 to 1, of the shape 1x3xHxW or 1xHxWx3, and gives a
+/// mask of float32 of the shape 1x1xHxW, 1xHxWx1, 1x2xHxW or 1xHxWx2. H and W are fixed and at most 1,024. With one
+/// channel the value is how likely a pixel is the person, 0 to 1; with two, the second channel is the person's score,
+/// and a pixel belongs to the person where it exceeds the first one.
 #[derive(Clone, Debug)]
 pub struct BackgroundBlur {
     options: Options,

@@ -6,9 +6,9 @@ use super::{mask::Found, thumbnail::Thumbnail};
 
 /// How the scene looks without a person, learnt cell by cell.
 ///
-/// Each cell has a running Gaussian of the background (Wren et al., "Pfinder", 1997), and beside it a candidate: the value
-/// that is seen now, and for how long it has been the same. A candidate that lasts becomes the background. How long it has
-/// to last depends on where people sit, so that who sits still in the middle is not learnt within seconds.
+/// Each cell has a running Gaussian of the background (Wren et al., "Pfinder", 1997), and beside it a candidate: the
+/// value that is seen now, and for how long it has been the same. A candidate that lasts becomes the background. How
+/// long it has to last depends on where people sit, so that who sits still in the middle is not learnt within seconds.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct StaticCamera {
     width: usize,
@@ -127,8 +127,8 @@ fn towards(from: [f32; 3], to: [f32; 3], share: f32) -> [f32; 3] {
     [0, 1, 2].map(|index| from[index] + (to[index] - from[index]) * share)
 }
 
-/// A head above the middle and shoulders down to the lower edge. Sizes are in picture heights, so that a wide picture has
-/// no wider person.
+/// A head above the middle and shoulders down to the lower edge. Sizes are in picture heights, so that a wide picture
+/// has no wider person.
 fn prior(x: usize, y: usize, width: usize, height: usize) -> f32 {
     let down = (y as f32 + 0.5) / height as f32;
     let across = (x as f32 + 0.5 - width as f32 / 2.0) / height as f32;

@@ -23,18 +23,18 @@ use super::{
     streams::Streams,
 };
 
-/// `Overlay`: draws a text, the time or an image into pictures. Takes every pixel format and keeps it; other data passes
-/// unchanged.
+/// `Overlay`: draws a text, the time or an image into pictures. Takes every pixel format and keeps it; other data
+/// passes unchanged.
 ///
 /// Params, one of the first three: `text`, up to 200 characters, in which `{peer}` stands for the peer that sent the
-/// picture and `{time}` for its media time; `timestamp`, `true` for the media time alone, as hh:mm:ss.mmm; `image`, the path
-/// of a PNG file, transparency included.
+/// picture and `{time}` for its media time; `timestamp`, `true` for the media time alone, as hh:mm:ss.mmm; `image`, the
+/// path of a PNG file, transparency included.
 ///
-/// `position` is one of `top_left`, `top`, `top_right`, `left`, `center`, `right`, `bottom_left` (the default), `bottom`
-/// and `bottom_right`, with a margin of 1/36 of the picture's height; or `x` and `y` in pixels from the upper left. Places
-/// are rounded down to even pixels. `size`, 4 to 1,024 pixels, is the height of a line of text (1/20 of the picture's
-/// height if missing) or of the image (its own). `color` (white) and `background` (none) of texts are `#rrggbb` or
-/// `#rrggbbaa`; `opacity` of the whole is 0 to 1 (default 1).
+/// `position` is one of `top_left`, `top`, `top_right`, `left`, `center`, `right`, `bottom_left` (the default),
+/// `bottom` and `bottom_right`, with a margin of 1/36 of the picture's height; or `x` and `y` in pixels from the upper
+/// left. Places are rounded down to even pixels. `size`, 4 to 1,024 pixels, is the height of a line of text (1/20 of
+/// the picture's height if missing) or of the image (its own). `color` (white) and `background` (none) of texts are
+/// `#rrggbb` or `#rrggbbaa`; `opacity` of the whole is 0 to 1 (default 1).
 ///
 /// Texts that are wider than the picture continue on the next line. Letters are those of DejaVu Sans: Latin, Greek,
 /// Cyrillic and more, without the joining of letters that Arabic or Indic scripts need. New params apply from the next
@@ -142,7 +142,8 @@ impl Overlay {
             .produces(Produces::SameAsInput)
     }
 
-    /// `content` in a corner: texts white, 1/20 of the picture's height, without a background; images in their own size.
+    /// `content` in a corner: texts white, 1/20 of the picture's height, without a background; images in their own
+    /// size.
     pub fn new(content: Content, corner: Corner) -> Self {
         Self {
             content,

@@ -31,8 +31,9 @@ impl Typesetter {
     /// A text of many scripts and sizes does not grow the memory of glyphs beyond this number.
     const MAX_GLYPHS: usize = 512;
 
-    /// `text` in letters of `size` pixels from the highest ascender to the lowest descender. Lines break at line feeds, and
-    /// at words where they would exceed `max_width`; what exceeds `max_width` or `max_height` pixels then is cut off.
+    /// `text` in letters of `size` pixels from the highest ascender to the lowest descender. Lines break at line feeds,
+    /// and at words where they would exceed `max_width`; what exceeds `max_width` or `max_height` pixels then is cut
+    /// off.
     pub(crate) fn set(
         &mut self,
         text: &str,
@@ -40,7 +41,7 @@ impl Typesetter {
         max_width: usize,
         max_height: usize,
     ) -> Result<Coverage, VideoError> {
-        let font = FontRef::try_from_slice(dejavu::sans::regular())?;
+        let font = FontRef::try_from_slice(dejavu::sans::regular()).map_err(|error| VideoError::Font(error.into()))?;
         let scaled = font.as_scaled(PxScale::from(size as f32));
         let lines: Vec<Vec<(GlyphId, f32)>> =
             text.lines().flat_map(|line| break_line(line, &scaled, max_width as f32)).collect();
