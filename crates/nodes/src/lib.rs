@@ -13,6 +13,9 @@
 //! ```
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "files")]
+pub mod files;
+
 use remotemedia_runtime_core::node::NodeRegistry;
 
 /// A registry of every node of this crate and of those that come with the runtime.
@@ -23,7 +26,12 @@ pub fn registry() -> NodeRegistry {
 }
 
 /// Adds every node of this crate to `registry`.
-pub fn register(_registry: &mut NodeRegistry) {}
+pub fn register(registry: &mut NodeRegistry) {
+    #[cfg(feature = "files")]
+    files::register(registry);
+    #[cfg(not(feature = "files"))]
+    registry.switched_off("FilePlayer", "files").switched_off("Recorder", "files");
+}
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
