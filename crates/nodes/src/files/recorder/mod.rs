@@ -52,7 +52,8 @@ const MOST_OPEN: usize = 64;
 /// file has those of its beginning and what follows in others is converted; Opus has one or two channels. Pictures of every
 /// pixel format are taken. Headers are kept right once a second, so that a file whose writer was killed plays.
 ///
-/// What a file cannot take is reported once, and not recorded any more until the node is restarted.
+/// What a file cannot take is reported once, and not recorded any more until the node is restarted. At most 64 files are
+/// open: the least recently used one is completed when another is needed.
 pub struct Recorder {
     settings: RecorderSettings,
     /// The least recently used first.
@@ -218,7 +219,10 @@ impl Node for Recorder {
         match &input {
             RuntimeData::Audio { frame } => self.record_audio(frame)?,
             RuntimeData::Video { frame } => self.record_video(frame)?,
-            RuntimeData::AudioMix { inputs, .. } => inputs.iter().try_for_each(|frame| self.record_audio(frame))?,
+            RuntimeData::AudioMix { inputs, .. } => {
+                // A failure of one source leaves the others going.
+                inputs.iter().fold(Ok(()), |all, frame| all.and(self.record_audio(frame)))?;
+            }
             _ => {}
         }
         if self.settings.pass {
