@@ -16,6 +16,8 @@
 pub mod audio;
 pub mod flow;
 pub mod video;
+#[cfg(feature = "files")]
+pub mod files;
 
 use remotemedia_runtime_core::node::NodeRegistry;
 
@@ -31,6 +33,10 @@ pub fn register(registry: &mut NodeRegistry) {
     audio::register(registry);
     flow::register(registry);
     video::register(registry);
+    #[cfg(feature = "files")]
+    files::register(registry);
+    #[cfg(not(feature = "files"))]
+    registry.switched_off("FilePlayer", "files").switched_off("Recorder", "files");
 }
 
 #[cfg(doctest)]

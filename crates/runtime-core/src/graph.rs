@@ -160,7 +160,7 @@ fn with_implied_ends(manifest: &Manifest, nodes: &[GraphNode]) -> Vec<Edge> {
     let named_inputs = manifest.edges.iter().any(|edge| matches!(edge.from, End::Input(_)));
     if !named_inputs && manifest.inputs.len() == 1 && !manifest.inputs.iter().any(is_written) {
         for (index, node) in nodes.iter().enumerate() {
-            if !fed[index] && !node.node_type.accepted_kinds().is_empty() {
+            if !fed[index] && !node.node_type.is_source() {
                 edges.push(implied(End::Input(0), End::Node(index)));
             }
         }
@@ -178,7 +178,7 @@ fn with_implied_ends(manifest: &Manifest, nodes: &[GraphNode]) -> Vec<Edge> {
 
 /// Every node must be reached from an input or a source, and must reach an output or be one that only takes.
 fn check_connections(manifest: &Manifest, nodes: &[GraphNode], edges: &[Edge]) -> Result<(), ManifestError> {
-    let sources = nodes.iter().enumerate().filter(|(_, node)| node.node_type.accepted_kinds().is_empty());
+    let sources = nodes.iter().enumerate().filter(|(_, node)| node.node_type.is_source());
     let sources = sources.map(|(index, _)| End::Node(index));
     let inputs = (0..manifest.inputs.len()).map(End::Input);
     let reached = reach(manifest, sources.chain(inputs), edges.iter().map(|edge| (edge.from, edge.to)));

@@ -17,6 +17,7 @@ use remotemedia_runtime_core::{
     data::{AudioFrame, ControlMessage, DataKind, KindSet, PixelFormat, RuntimeData, VideoFrame},
     manifest::Manifest,
     node::{AsyncEmitter, AsyncNode, Emitter, NodeRegistry, NodeResult, NodeType},
+    node::{AsyncEmitter, AsyncNode, Emitter, Node, NodeRegistry, NodeResult, NodeType},
     runner::PipelineRunner,
     transport::TransportData,
 };
@@ -194,6 +195,49 @@ pipeline:
     assert_eq!(outputs[2].as_text(), Some("words"));
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_node_that_works_unfed_makes_something_alone_and_takes_what_an_edge_brings() {
+    struct Clock(&'static str);
+    impl Node for Clock {
+        fn process(&mut self, _input: RuntimeData, _out: &mut Emitter<'_>) -> NodeResult {
+            self.0 = "tock";
+            Ok(())
+        }
+
+        fn tick_every(&self) -> Option<Duration> {
+            Some(Duration::from_secs(1))
+        }
+
+        fn tick(&mut self, out: &mut Emitter<'_>) -> NodeResult {
+            out.emit(self.0);
+            Ok(())
+        }
+    }
+    let register = |registry: &mut NodeRegistry| {
+        let commands = KindSet::of(&[DataKind::Control]);
+        registry.register(NodeType::new("Clock", |_| Ok(Clock("tick"))).accepts(commands).works_unfed());
+    };
+    // Nothing that is sent to the pipeline reaches it unless the manifest says so, and it is no node that nothing reaches.
+    for graph in ["", ", { from: input, to: echo }"] {
+        let nodes = "nodes: [{ id: clock, type: Clock }, { id: echo, type: Echo }]";
+        let yaml = format!(
+            "pipeline: {{ {nodes}, graph: [{{ from: clock, to: output }}, {{ from: echo, to: output }}{graph}] }}"
+        );
+        let mut session = session_with(&yaml, register);
+        session.send_input(TransportData::new("words")).await.unwrap();
+        assert_eq!(session.recv_output().await.unwrap().map(|output| text(&output)).as_deref(), Some("words"));
+        assert_eq!(text(&session.next_output().await.unwrap().unwrap()), "tick");
+    }
+    let yaml = "
+pipeline:
+  nodes: [{ id: clock, type: Clock }]
+  graph: [{ from: input, to: clock, only: control }, { from: clock, to: output }]
+";
+    let mut session = session_with(yaml, register);
+    session.send_input(TransportData::new(ControlMessage::new("tock"))).await.unwrap();
+    assert_eq!(text(&session.next_output().await.unwrap().unwrap()), "tock");
+}
+
 #[tokio::test]
 async fn several_inputs_and_outputs_have_names() {
     let mut session = session_with(
@@ -301,8 +345,8 @@ async fn outputs_that_nobody_reads_end_in_an_error_and_not_in_a_standstill() {
 async fn the_end_of_input_makes_nodes_give_away_what_they_keep() {
     #[derive(Clone, Default)]
     struct Pairs(Option<String>);
-    impl remotemedia_runtime_core::node::Node for Pairs {
-        fn process(&mut self, input: RuntimeData, out: &mut remotemedia_runtime_core::node::Emitter<'_>) -> NodeResult {
+    impl Node for Pairs {
+        fn process(&mut self, input: RuntimeData, out: &mut Emitter<'_>) -> NodeResult {
             let text = input.as_text().unwrap_or_default().to_owned();
             match self.0.take() {
                 Some(first) => out.emit(format!("{first}+{text}")),
@@ -310,7 +354,7 @@ async fn the_end_of_input_makes_nodes_give_away_what_they_keep() {
             }
             Ok(())
         }
-        fn finish(&mut self, out: &mut remotemedia_runtime_core::node::Emitter<'_>) -> NodeResult {
+        fn finish(&mut self, out: &mut Emitter<'_>) -> NodeResult {
             self.0.take().into_iter().for_each(|text| out.emit(text));
             Ok(())
         }
@@ -372,8 +416,8 @@ async fn params_change_while_the_session_runs() {
 async fn a_heavy_node_leaves_the_runtime_free() {
     #[derive(Clone)]
     struct Blocking(Arc<Mutex<std::sync::mpsc::Receiver<()>>>);
-    impl remotemedia_runtime_core::node::Node for Blocking {
-        fn process(&mut self, input: RuntimeData, out: &mut remotemedia_runtime_core::node::Emitter<'_>) -> NodeResult {
+    impl Node for Blocking {
+        fn process(&mut self, input: RuntimeData, out: &mut Emitter<'_>) -> NodeResult {
             self.0.lock().unwrap().recv()?;
             out.emit(input);
             Ok(())

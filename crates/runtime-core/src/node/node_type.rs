@@ -11,6 +11,7 @@ pub struct NodeType {
     params: Vec<ParamSpec>,
     accepts: KindSet,
     produces: Produces,
+    works_unfed: bool,
     create: Arc<Create>,
 }
 
@@ -78,6 +79,7 @@ impl NodeType {
             params: Vec::new(),
             accepts: KindSet::ALL,
             produces: Produces::Kinds(KindSet::ALL),
+            works_unfed: false,
             create: Arc::new(create),
         }
     }
@@ -110,6 +112,14 @@ impl NodeType {
         self
     }
 
+    /// The same type, of use without any input: for one that works on its own clock and can be commanded. Its nodes are
+    /// fed only where a manifest says so.
+    #[must_use]
+    pub fn works_unfed(mut self) -> Self {
+        self.works_unfed = true;
+        self
+    }
+
     /// The name in manifests.
     pub fn name(&self) -> &str {
         &self.name
@@ -136,6 +146,11 @@ impl NodeType {
             Produces::SameAsInput => input.intersection(self.accepts),
             Produces::Kinds(kinds) => kinds,
         }
+    }
+
+    /// Whether its nodes need no input: they take none, or work without.
+    pub(crate) fn is_source(&self) -> bool {
+        self.works_unfed || self.accepts.is_empty()
     }
 
     pub(crate) fn check_params(&self, raw: &RawParams) -> Result<Params, ParamProblem> {
