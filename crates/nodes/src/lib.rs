@@ -13,6 +13,8 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod voice;
+
 use remotemedia_runtime_core::node::NodeRegistry;
 
 /// A registry of every node of this crate and of those that come with the runtime.
@@ -23,7 +25,9 @@ pub fn registry() -> NodeRegistry {
 }
 
 /// Adds every node of this crate to `registry`.
-pub fn register(_registry: &mut NodeRegistry) {}
+pub fn register(registry: &mut NodeRegistry) {
+    voice::register(registry);
+}
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

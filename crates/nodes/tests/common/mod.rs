@@ -13,7 +13,8 @@ use remotemedia_runtime_core::{
 /// Everything that `manifest` makes of `inputs`, which are all there is.
 pub async fn run<I: Into<TransportData>>(manifest: &str, inputs: impl IntoIterator<Item = I>) -> Vec<TransportData> {
     let manifest = Manifest::from_yaml(manifest).expect("the manifest is well-formed");
-    let session = PipelineRunner::with_registry(registry()).create_session(&manifest).expect("the manifest is accepted");
+    let session =
+        PipelineRunner::with_registry(registry()).create_session(&manifest).expect("the manifest is accepted");
     let (sender, mut receiver) = session.split();
     let inputs: Vec<TransportData> = inputs.into_iter().map(Into::into).collect();
     let send = async {
@@ -45,7 +46,10 @@ pub fn video(outputs: &[TransportData]) -> Vec<Arc<VideoFrame>> {
 /// What refuses `manifest`, in words.
 pub fn refusal(manifest: &str) -> String {
     let runner = PipelineRunner::with_registry(registry());
-    Manifest::from_yaml(manifest).and_then(|manifest| runner.check(&manifest)).expect_err("the manifest is refused").to_string()
+    Manifest::from_yaml(manifest)
+        .and_then(|manifest| runner.check(&manifest))
+        .expect_err("the manifest is refused")
+        .to_string()
 }
 
 /// `count` frames of 20 ms of a sine of `hertz` and `amplitude`, mono, at `rate`.
