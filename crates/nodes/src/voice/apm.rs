@@ -100,12 +100,6 @@ impl Apm {
         self.processing.apply_config(full_band(config));
     }
 
-    /// Says how long sound takes from the loudspeaker to the microphone, at most 500 ms.
-    pub(super) fn set_delay(&mut self, milliseconds: u32) {
-        // The only complaint is that a longer one was shortened.
-        let _ = self.processing.set_stream_delay_ms(milliseconds.min(500) as i32);
-    }
-
     /// Changes what was captured, in place.
     pub(super) fn capture(&mut self, frame: &mut AudioFrame) -> Result<(), VoiceError> {
         let Self { node, processing, format, blocks } = self;

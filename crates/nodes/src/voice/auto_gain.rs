@@ -4,7 +4,7 @@ use remotemedia_runtime_core::{
 };
 
 use super::{
-    level::{SILENCE_DB, finite, from_db, to_db},
+    level::{Floor, finite, from_db, to_db},
     limiter::Limiter,
     streams::{Streams, change_frames},
 };
@@ -48,14 +48,6 @@ struct Control {
     /// The factor at the last sample, which follows `gain_db`.
     gain: f32,
     limiter: Limiter,
-}
-
-/// The level of the background: the lowest of late.
-#[derive(Clone, Debug)]
-struct Floor {
-    lowest: [f32; 8],
-    slot: usize,
-    parts: u32,
 }
 
 /// Parts of 10 ms whose mean power is the level of speech.
@@ -134,7 +126,7 @@ impl Default for Control {
             sample_rate: 0,
             power: 0.0,
             measured: 0,
-            floor: Floor { lowest: [f32::INFINITY; 8], slot: 0, parts: 0 },
+            floor: Floor::new(25, MUTED_BELOW_DB),
             speech: 0.0,
             spoken: 0,
             gain_db: 0.0,
@@ -182,22 +174,5 @@ impl Control {
         }
         // New params hold in pauses too.
         self.gain_db = self.gain_db.clamp(-AutoGain::MAX_ATTENUATION_DB, settings.max_gain_db);
-    }
-}
-
-impl Floor {
-    /// Takes in the level of 10 ms and answers the lowest of the last two seconds.
-    fn update(&mut self, level: f32) -> f32 {
-        if level > MUTED_BELOW_DB {
-            self.parts += 1;
-            if self.parts == 25 {
-                self.parts = 0;
-                self.slot = (self.slot + 1) % self.lowest.len();
-                self.lowest[self.slot] = f32::INFINITY;
-            }
-            let lowest = &mut self.lowest[self.slot];
-            *lowest = lowest.min(level);
-        }
-        self.lowest.iter().copied().fold(f32::INFINITY, f32::min).max(SILENCE_DB)
     }
 }

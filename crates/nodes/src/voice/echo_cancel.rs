@@ -17,9 +17,9 @@ use super::{
 ///
 /// Params: `reference` (must be given), the id of the node or pipeline input before this one that sends what the
 /// loudspeaker plays, at any rate and as one stream; its audio is used up here. Audio from elsewhere is the
-/// microphone. `delay_hint_ms`, how long sound takes from the reference to the microphone, from 0 to 500; the canceller
-/// finds that by itself, the hint lets it begin there. `noise_suppress`, `off` (default), `low`, `moderate`, `high` or
-/// `very_high`, as [`NoiseSuppress`](super::NoiseSuppress). Without a reference the microphone passes with its lowest
+/// microphone. `noise_suppress`, `none` (default), `low`, `moderate`, `high` or `very_high`, what
+/// [`NoiseSuppress`](super::NoiseSuppress) would take away after it. How long sound takes from the reference to the microphone
+/// is found out by itself, up to about half a second. Without a reference the microphone passes with its lowest
 /// frequencies cut. Each microphone of several has its own canceller, and all hear one reference.
 ///
 /// The reference has to come before its echo and at the same pace. If it changes to another stream, that is heard once
@@ -36,7 +36,6 @@ pub struct EchoCancel {
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Settings {
-    delay_hint_ms: Option<u32>,
     noise_suppress: Option<SuppressionLevel>,
 }
 
@@ -55,12 +54,10 @@ const NAME: &str = "EchoCancel";
 impl EchoCancel {
     /// The type, to register.
     pub fn node_type() -> NodeType {
-        let levels = ["off", "low", "moderate", "high", "very_high"];
+        let levels = ["none", "low", "moderate", "high", "very_high"];
         NodeType::new(NAME, |params| {
-            let settings = Settings {
-                delay_hint_ms: params.integer("delay_hint_ms").map(|hint| hint as u32),
-                noise_suppress: params.text("noise_suppress").and_then(SuppressionLevel::from_name),
-            };
+            let settings =
+                Settings { noise_suppress: params.text("noise_suppress").and_then(SuppressionLevel::from_name) };
             Ok(Self { settings, ..Self::new(params.text("reference").unwrap_or_default()) })
         })
         .describe("Takes out of a microphone what the loudspeaker plays.")
@@ -70,13 +67,8 @@ impl EchoCancel {
                 .doc("The node or pipeline input before this one that sends what the loudspeaker plays."),
         )
         .param(
-            ParamSpec::integer("delay_hint_ms", 0..=500)
-                .unit("ms")
-                .doc("How long sound takes from the reference to the microphone, to begin with."),
-        )
-        .param(
             ParamSpec::choice("noise_suppress", levels)
-                .default_value("off")
+                .default_value("none")
                 .doc("How much noise is taken away as well."),
         )
         .produces(Produces::SameAsInput)
@@ -124,9 +116,6 @@ impl EchoCancel {
         let microphone = self.microphones.entry(frame, position, || settings.canceller(frame))?;
         if !microphone.fits(frame) {
             *microphone = settings.canceller(frame)?;
-        }
-        if let Some(hint) = settings.delay_hint_ms {
-            microphone.set_delay(hint);
         }
         microphone.capture(frame)
     }

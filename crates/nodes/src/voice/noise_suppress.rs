@@ -25,7 +25,8 @@ use super::{blocks::Blocks, resample::BlockResampler};
 /// music away too, and has no level. Each is behind the cargo feature of its crate; without `sonora`, `light` is the
 /// default.
 ///
-/// Sound comes out 10 to 25 ms late under its old timestamps. Frames that are no multiple of 10 ms add up to 10 ms.
+/// Sound comes out about 10 ms late under its old timestamps, with `light` at other rates than 48 kHz 20 ms. Frames that are
+/// no multiple of 10 ms add up to 10 ms.
 pub struct NoiseSuppress {
     model: NoiseModel,
     streams: Streams<Suppressor>,
@@ -91,16 +92,9 @@ impl Node for NoiseSuppress {
     }
 
     fn set_params(&mut self, params: &Params) -> bool {
-        match (self.model, NoiseModel::from_params(params)) {
-            #[cfg(feature = "sonora")]
-            (NoiseModel::Full(_), Ok(NoiseModel::Full(level))) => {
-                self.model = NoiseModel::Full(level);
-                self.streams.iter_mut().for_each(|(_, suppressor)| suppressor.set_level(level));
-                true
-            }
-            (before, Ok(after)) => before == after,
-            (_, Err(_)) => false,
-        }
+        let Ok(model) = NoiseModel::from_params(params) else { return false };
+        self.model = model;
+        self.streams.iter_mut().all(|(_, suppressor)| suppressor.change(model))
     }
 }
 
@@ -156,10 +150,18 @@ impl Suppressor {
         }
     }
 
-    #[cfg(feature = "sonora")]
-    fn set_level(&mut self, level: SuppressionLevel) {
-        if let Self::Full(apm) = self {
-            apm.configure(config(level));
+    /// Goes on as `model`; `false` if that takes another suppressor.
+    fn change(&mut self, model: NoiseModel) -> bool {
+        match (self, model) {
+            #[cfg(feature = "sonora")]
+            (Self::Full(apm), NoiseModel::Full(level)) => {
+                apm.configure(config(level));
+                true
+            }
+            #[cfg(feature = "nnnoiseless")]
+            (Self::Light(_), NoiseModel::Light) => true,
+            #[cfg(all(feature = "sonora", feature = "nnnoiseless"))]
+            _ => false,
         }
     }
 }

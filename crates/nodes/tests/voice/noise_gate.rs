@@ -5,7 +5,7 @@ const RATE: u32 = 48_000;
 #[tokio::test]
 async fn what_is_below_the_threshold_is_attenuated_by_the_range() {
     let quiet = noise(1, 0.001, RATE as usize);
-    for range in [10.0, 40.0, 80.0] {
+    for range in [0.0, 10.0, 40.0, 80.0] {
         let node = format!("type: NoiseGate, params: {{ range_db: {range} }}");
         let attenuation = rms_db(&quiet) - rms_db(&changed(&node, &quiet, RATE).await);
         assert!((attenuation - range).abs() < 0.5, "{attenuation} dB instead of {range}");

@@ -79,7 +79,7 @@ pub fn messages(outputs: &[TransportData]) -> Vec<ControlMessage> {
 
 /// The level (RMS) in dBFS.
 pub fn rms_db(samples: &[f32]) -> f32 {
-    10.0 * (samples.iter().map(|sample| sample * sample).sum::<f32>() / samples.len() as f32 + 1e-12).log10()
+    10.0 * (samples.iter().map(|sample| sample * sample).sum::<f32>() / samples.len() as f32 + 1e-20).log10()
 }
 
 /// By how many samples `late` is best said to come after `early`, up to `most`, and the correlation there.
@@ -94,8 +94,13 @@ pub fn delay(early: &[f32], late: &[f32], most: usize) -> (usize, f32) {
     (0..=most).map(|shift| (shift, at(shift))).max_by(|a, b| a.1.total_cmp(&b.1)).unwrap()
 }
 
-/// The signal-to-noise ratio in dB of `heard`, which is `clean` at another level, later and with something else in it.
-pub fn snr_db(clean: &[f32], heard: &[f32], most: usize) -> f32 {
-    let correlation = delay(clean, heard, most).1.clamp(0.0, 0.999_99).powi(2);
-    10.0 * (correlation / (1.0 - correlation)).log10()
+/// How much the loudness of `late` follows that of `early`: the correlation of the levels of their 10 ms, whatever the
+/// filters between them do to phases. `late` may come up to 50 ms later.
+pub fn likeness(early: &[f32], late: &[f32], rate: u32) -> f32 {
+    let contour = |sound: &[f32]| -> Vec<f32> {
+        let levels: Vec<f32> = sound.chunks(rate as usize / 100).map(|part| rms_db(part).max(-60.0)).collect();
+        let mean = levels.iter().sum::<f32>() / levels.len() as f32;
+        levels.into_iter().map(|level| level - mean).collect()
+    };
+    delay(&contour(early), &contour(late), 5).1
 }

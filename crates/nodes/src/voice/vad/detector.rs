@@ -3,7 +3,10 @@ use std::time::Duration;
 use remotemedia_runtime_core::data::AudioFrame;
 
 use super::{VadSettings, VoiceError};
-use crate::voice::{level::to_db, resample::BlockResampler};
+use crate::voice::{
+    level::{Floor, SILENCE_DB, to_db},
+    resample::BlockResampler,
+};
 
 /// Where speech begins or ends in one stream.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -30,6 +33,7 @@ pub(super) struct Detector {
     judged: u64,
     /// A time on the media clock, and what had been received then.
     clock: Option<(Duration, u64)>,
+    floor: Floor,
     state: State,
 }
 
@@ -54,6 +58,11 @@ const TEN_MS: usize = 160;
 const BLOCK: usize = 256;
 /// How much less of a score keeps speech alive than starts it.
 const END_MARGIN: f32 = 0.15;
+/// How far speech stands out from the background, in dB. The network alone takes steady tones and loud noise for speech now
+/// and then; their levels stay within this.
+const MARGIN_DB: f32 = 3.0;
+/// Blocks at the start of a stream in which conversion and network have not heard enough.
+const WARM_UP: u64 = 2;
 
 impl Detector {
     pub(super) fn new(sample_rate: u32) -> Result<Self, VoiceError> {
@@ -70,6 +79,7 @@ impl Detector {
             received: 0,
             judged: 0,
             clock: None,
+            floor: Floor::new(16, SILENCE_DB),
             state: State::Silence { run: 0, first: 0 },
         })
     }
@@ -125,7 +135,10 @@ impl Detector {
     fn judge(&mut self, score: f32, level: f32, settings: &VadSettings) -> Option<Edge> {
         let now = self.judged;
         self.judged += 1;
-        let loud = level >= settings.min_level_db;
+        if now < WARM_UP {
+            return None;
+        }
+        let loud = level >= settings.min_level_db.max(self.floor.update(level) + MARGIN_DB);
         match self.state {
             State::Silence { run, first } => {
                 let (run, first) = match (loud && score >= settings.threshold, run) {
