@@ -18,6 +18,7 @@ pub mod flow;
 pub mod video;
 #[cfg(feature = "files")]
 pub mod files;
+pub mod voice;
 
 use remotemedia_runtime_core::node::NodeRegistry;
 
@@ -37,6 +38,7 @@ pub fn register(registry: &mut NodeRegistry) {
     files::register(registry);
     #[cfg(not(feature = "files"))]
     registry.switched_off("FilePlayer", "files").switched_off("Recorder", "files");
+    voice::register(registry);
 }
 
 #[cfg(doctest)]

@@ -1,0 +1,14 @@
+//! The nodes for voices, measured on sound that is like speech, through the real runner.
+#![cfg(all(feature = "sonora", feature = "nnnoiseless", feature = "vad"))]
+
+#[path = "../common/mod.rs"]
+pub mod common;
+pub mod sound;
+
+mod audio_level;
+mod auto_gain;
+mod echo_cancel;
+mod every_node;
+mod noise_gate;
+mod noise_suppress;
+mod vad;
