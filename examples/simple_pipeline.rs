@@ -5,11 +5,7 @@
 use std::{sync::Arc, time::Duration};
 
 use remotemedia_examples::{Error, Stage, duration, tone_level};
-use remotemedia_runtime_core::{
-    data::AudioFrame,
-    manifest::Manifest,
-    transport::TransportData,
-};
+use remotemedia_runtime_core::{data::AudioFrame, manifest::Manifest, transport::TransportData};
 use remotemedia_webrtc::{WebRtcTransport, WebRtcTransportConfig};
 use tokio::time::{Instant, interval, timeout_at};
 

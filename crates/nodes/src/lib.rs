@@ -14,10 +14,10 @@
 #![forbid(unsafe_code)]
 
 pub mod audio;
-pub mod flow;
-pub mod video;
 #[cfg(feature = "files")]
 pub mod files;
+pub mod flow;
+pub mod video;
 pub mod voice;
 
 use remotemedia_runtime_core::node::NodeRegistry;

@@ -16,7 +16,6 @@ use remotemedia_runtime_core::{
     RuntimeError,
     data::{AudioFrame, ControlMessage, DataKind, KindSet, PixelFormat, RuntimeData, VideoFrame},
     manifest::Manifest,
-    node::{AsyncEmitter, AsyncNode, Emitter, NodeRegistry, NodeResult, NodeType},
     node::{AsyncEmitter, AsyncNode, Emitter, Node, NodeRegistry, NodeResult, NodeType},
     runner::PipelineRunner,
     transport::TransportData,

@@ -111,7 +111,7 @@ fn wrong_params_are_refused_in_words() {
         ("frame_ms: 15", "param \"frame_ms\": 15 is not allowed; use 10 or 20 ms"),
         ("gains: { a: 21 }", "an object from peers to numbers from -120 to 20 dB"),
         ("gains: loud", "an object from peers to numbers from -120 to 20 dB"),
-        ("mode: summ", "did you mean \"sum\""),
+        ("mix_mode: summ", "did you mean \"sum\""),
         ("max_wait_ms: 181", "a whole number from 0 to 180 ms"),
         ("channels: 3", "a whole number from 1 to 2"),
     ] {

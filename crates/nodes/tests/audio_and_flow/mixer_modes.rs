@@ -20,7 +20,7 @@ async fn mix(params: &str, talkers: &mut [Talker], rounds: usize) -> Vec<Transpo
 async fn a_sum_below_the_limit_is_exact() {
     let mut talkers =
         [Talker::new("a", 311.0).loud(0.3), Talker::new("b", 457.0).loud(0.28), Talker::nobody(683.0).loud(0.3)];
-    let samples = join(&audio(&mix("mode: sum", &mut talkers, 50).await));
+    let samples = join(&audio(&mix("mix_mode: sum", &mut talkers, 50).await));
     for (n, sample) in samples.iter().enumerate().take(48_000).skip(240) {
         let sum: f64 = talkers.iter().map(|talker| f64::from(talker.at(n))).sum();
         assert_eq!(*sample, sum as f32, "sample {n}");
@@ -33,7 +33,7 @@ async fn whatever_comes_nothing_exceeds_full_scale() {
         let mut talkers =
             [Talker::new("a", 311.0).loud(0.9), Talker::new("b", 457.0).loud(2.5), Talker::new("c", 683.0)];
         talkers[2].amplitude = 40.0;
-        let outputs = mix(&format!("mode: {mode}, mix_minus: true"), &mut talkers, 100).await;
+        let outputs = mix(&format!("mix_mode: {mode}, mix_minus: true"), &mut talkers, 100).await;
         for peer in ["a", "b", "c"] {
             let heard = heard_by(&outputs, peer);
             assert!(peak(&heard) <= 1.0, "{mode}: {}", peak(&heard));
@@ -46,12 +46,12 @@ async fn whatever_comes_nothing_exceeds_full_scale() {
 async fn an_average_divides_by_the_inputs_that_sound() {
     let mut talkers =
         [Talker::new("a", 311.0), Talker::new("b", 457.0), Talker::new("c", 683.0), Talker::new("d", 1_039.0)];
-    let samples = join(&audio(&mix("mode: average", &mut talkers, 60).await));
+    let samples = join(&audio(&mix("mix_mode: average", &mut talkers, 60).await));
     let heard = level(&samples[4_800..52_800], 311.0, 48_000);
     assert!((heard - db(0.025)).abs() < 0.1, "{heard} dB");
     // Each of four hears three.
     talkers.iter_mut().for_each(|talker| talker.position = 0);
-    let outputs = mix("mode: average, mix_minus: true", &mut talkers, 60).await;
+    let outputs = mix("mix_mode: average, mix_minus: true", &mut talkers, 60).await;
     let heard = heard_by(&outputs, "b");
     assert!((level(&heard[4_800..52_800], 311.0, 48_000) - db(0.1 / 3.0)).abs() < 0.1);
     assert!(level(&heard[4_800..52_800], 457.0, 48_000) < -90.0);
@@ -60,7 +60,7 @@ async fn an_average_divides_by_the_inputs_that_sound() {
 #[tokio::test(start_paused = true)]
 async fn a_maximum_is_the_sample_with_the_largest_magnitude() {
     let mut talkers = [Talker::new("a", 311.0), Talker::new("b", 457.0), Talker::new("c", 683.0)];
-    let samples = join(&audio(&mix("mode: maximum", &mut talkers, 20).await));
+    let samples = join(&audio(&mix("mix_mode: maximum", &mut talkers, 20).await));
     let largest = |n: usize, without: Option<usize>| {
         let others = talkers.iter().enumerate().filter(|(index, _)| Some(*index) != without);
         others.map(|(_, talker)| talker.at(n)).fold(0.0f32, |a, b| if b.abs() > a.abs() { b } else { a })
@@ -70,7 +70,7 @@ async fn a_maximum_is_the_sample_with_the_largest_magnitude() {
     }
     let mut again = talkers.clone();
     again.iter_mut().for_each(|talker| talker.position = 0);
-    let outputs = mix("mode: maximum, mix_minus: true", &mut again, 20).await;
+    let outputs = mix("mix_mode: maximum, mix_minus: true", &mut again, 20).await;
     for (index, peer) in ["a", "b", "c"].iter().enumerate() {
         let heard = heard_by(&outputs, peer);
         for n in 1_200..19_200 {

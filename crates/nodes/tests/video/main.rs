@@ -7,7 +7,6 @@ mod any_size;
 mod background_blur;
 mod crop;
 mod format;
-mod look;
 #[cfg(feature = "onnx")]
 mod onnx;
 mod other_data;

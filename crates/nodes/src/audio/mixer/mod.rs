@@ -25,7 +25,7 @@ use super::AudioNodeError;
 /// frames of any length, and audio mixes, whose frames are inputs of their own; other data passes unchanged. The least
 /// recently used input gives way to a 65th.
 ///
-/// Params: `mode`, how inputs become one: `sum` (the default), `average` or `maximum` (of each sample the one with the
+/// Params: `mix_mode`, how inputs become one: `sum` (the default), `average` or `maximum` (of each sample the one with the
 /// largest magnitude); `mix_minus` (default false); `sample_rate`, 8,000 to 192,000 Hz (default 48,000), `channels`, 1 or 2
 /// (default 1), and `frame_ms`, 10 or 20 ms (default 20), of what comes out; `max_wait_ms`, 0 to 180 ms (default 40), how
 /// long the mix waits for an input that is late; `gains`, an object from peers to decibels, -120 to 20 (-120 is silence);

@@ -12,7 +12,7 @@ pub(super) fn node_type() -> NodeType {
     NodeType::new("AudioMixer", |params| Ok(AudioMixer::new(config(params)?)))
         .describe("Mixes inputs aligned in time; for each peer all others, if asked to.")
         .param(
-            ParamSpec::choice("mode", ["sum", "average", "maximum"])
+            ParamSpec::choice("mix_mode", ["sum", "average", "maximum"])
                 .default_value("sum")
                 .doc("How inputs become one: their sum, their average, or of each sample the largest."),
         )
@@ -52,7 +52,7 @@ pub(super) fn config(params: &Params) -> Result<MixerConfig, ParamProblem> {
         return Err(bad_value("frame_ms", &Value::from(frame_ms), "10 or 20 ms"));
     }
     Ok(MixerConfig {
-        mode: match params.text("mode") {
+        mode: match params.text("mix_mode") {
             Some("average") => MixMode::Average,
             Some("maximum") => MixMode::Maximum,
             _ => MixMode::Sum,
