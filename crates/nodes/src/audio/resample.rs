@@ -56,10 +56,10 @@ impl Resample {
         let to = self.sample_rate;
         let key = || StreamKey::of(frame);
         let slot = self.streams.of(frame, || None);
-        if let Some(mut ended) = slot.take_if(|stream| !stream.continues_with(frame)) {
-            if let Some(rest) = ended.finish(to, key())? {
-                out.emit(rest);
-            }
+        if let Some(mut ended) = slot.take_if(|stream| !stream.continues_with(frame))
+            && let Some(rest) = ended.finish(to, key())?
+        {
+            out.emit(rest);
         }
         let stream = match slot {
             Some(stream) => stream,
@@ -122,10 +122,10 @@ impl Node for Resample {
         match input {
             RuntimeData::Audio { frame } if frame.sample_rate() == self.sample_rate => {
                 // What is left of the time before the rate was right comes first.
-                if let Some(mut ended) = self.streams.of(&frame, || None).take() {
-                    if let Some(rest) = ended.finish(self.sample_rate, StreamKey::of(&frame))? {
-                        out.emit(rest);
-                    }
+                if let Some(mut ended) = self.streams.of(&frame, || None).take()
+                    && let Some(rest) = ended.finish(self.sample_rate, StreamKey::of(&frame))?
+                {
+                    out.emit(rest);
                 }
                 out.emit(frame);
             }

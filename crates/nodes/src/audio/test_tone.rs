@@ -217,7 +217,7 @@ impl Generator {
     }
 }
 
-/// A square wave whose edges are rounded by the polynomial of PolyBLEP (Välimäki and Franck, 2012), which keeps aliases low.
+/// A square wave whose edges are rounded by the polynomial of PolyBLEP (Välimäki and Huovilainen, 2007), which keeps aliases low.
 fn square(phase: f32, step: f32) -> f32 {
     let edge = |phase: f32| {
         if phase < step {

@@ -94,12 +94,12 @@ impl JsonTransform {
         }
         for (field, name) in &config.rename {
             let mut path = path(field);
-            if let Some(Value::Object(_)) = parent(&mut value, &path) {
-                if let Some(renamed) = take(&mut value, &path) {
-                    path.pop();
-                    if let Some(Value::Object(fields)) = descend(&mut value, &path) {
-                        fields.insert(name.clone(), renamed);
-                    }
+            if let Some(Value::Object(_)) = parent(&mut value, &path)
+                && let Some(renamed) = take(&mut value, &path)
+            {
+                path.pop();
+                if let Some(Value::Object(fields)) = descend(&mut value, &path) {
+                    fields.insert(name.clone(), renamed);
                 }
             }
         }
