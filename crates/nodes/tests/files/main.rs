@@ -5,4 +5,3 @@ mod recorder;
 mod round_trip;
 mod support;
 mod tools;
-mod zz_cost;
