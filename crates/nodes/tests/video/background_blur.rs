@@ -246,8 +246,3 @@ fn what_it_costs() {
         println!("{width}x{height}: {:?} a picture", started.elapsed() / 30);
     }
 }
-pub(crate) fn pictures() -> Vec<VideoFrame> {
-    (0..61)
-        .map(|number| labelled(SCENE.picture(number)).with_timestamp(Duration::from_millis(number as u64 * 40)))
-        .collect()
-}

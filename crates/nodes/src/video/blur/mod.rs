@@ -30,7 +30,7 @@ use super::{Image, VideoError, overlay::color, streams::Streams};
 /// feature `onnx`.
 ///
 /// **Without a model** the node learns per stream how every spot of the scene looks while nothing is in front of it,
-/// and what differs from that is the person. This needs no model file and costs 2 ms, but has limits. The camera must
+/// and what differs from that is the person. This needs no model file, but has limits. The camera must
 /// stand still: when more than half of the picture changes at once, everything is learnt anew. In the first half
 /// second, and where the background was never seen, the shape of a head with shoulders in the middle of the picture
 /// counts as the person. Who enters later is found wherever they are. Outside of that shape, what stands perfectly
