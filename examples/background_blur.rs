@@ -8,11 +8,7 @@
 use std::{sync::Arc, time::Duration};
 
 use remotemedia_examples::{Error, Stage, duration};
-use remotemedia_runtime_core::{
-    data::VideoFrame,
-    manifest::Manifest,
-    transport::{StreamSession, TransportData},
-};
+use remotemedia_runtime_core::{data::VideoFrame, manifest::Manifest, transport::TransportData};
 use remotemedia_webrtc::{VideoCodec, WebRtcTransport, WebRtcTransportConfig};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 

@@ -7,7 +7,6 @@ use std::time::Duration;
 use remotemedia_codecs::test_media::Clip;
 use remotemedia_examples::{Error, Stage, duration};
 use remotemedia_runtime_core::{
-    data::RuntimeData,
     manifest::Manifest,
     runner::{PipelineRunner, SessionControl},
     transport::TransportData,

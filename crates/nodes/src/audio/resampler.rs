@@ -51,7 +51,9 @@ impl StreamResampler {
     /// Takes `samples` and appends what can be given for them to `out`.
     pub(crate) fn push(&mut self, samples: &[f32], out: &mut Vec<f32>) -> Result<(), AudioNodeError> {
         self.taken += (samples.len() / self.channels) as u64;
-        self.pending.extend_from_slice(samples);
+        // The resampler panics where its sums are no numbers, and one such sample would spoil a whole block.
+        let legal = |sample: &f32| if sample.is_finite() { sample.clamp(-1_000.0, 1_000.0) } else { 0.0 };
+        self.pending.extend(samples.iter().map(legal));
         self.drain(out)
     }
 

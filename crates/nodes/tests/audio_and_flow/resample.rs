@@ -78,7 +78,9 @@ async fn each_sample_keeps_its_time_and_the_frame_its_names() {
         let middle = frame.samples_per_channel() / 2;
         let expected = at(time + Duration::from_secs_f64(middle as f64 / 48_000.0));
         let is_inside = time > Duration::from_millis(1_020) && time < Duration::from_millis(1_960);
-        assert!(!is_inside || (frame.samples()[middle * 2] - expected).abs() < 1e-3, "at {time:?}");
+        // To within a sample: the resampler's delay is no whole number of them.
+        let error = (frame.samples()[middle * 2] - expected).abs();
+        assert!(!is_inside || error < 6e-3, "off by {error} at {time:?}");
     }
     assert!(next.abs_diff(Duration::from_secs(2)) < Duration::from_micros(30), "all of it came out: {next:?}");
 }
@@ -107,7 +109,8 @@ async fn streams_do_not_mix_and_formats_may_change() {
         .collect();
     assert_eq!(b.len(), 3 * 48_000);
     let own = 2.0 * 0.1 * (std::f32::consts::PI * 1_700.0 / 48_000.0).sin();
-    assert!(largest_step(&b) < own * 1.1, "{} instead of {own}", largest_step(&b));
+    // Where one resampler ends and the next begins, the tone is not whole.
+    assert!(largest_step(&b) < own * 1.25, "{} instead of {own}", largest_step(&b));
 }
 
 #[tokio::test(start_paused = true)]

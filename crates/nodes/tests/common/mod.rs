@@ -11,7 +11,10 @@ use remotemedia_runtime_core::{
 };
 
 /// Everything that `manifest` makes of `inputs`, which are all there is.
-pub async fn run<I: Into<TransportData>>(manifest: &str, inputs: impl IntoIterator<Item = I>) -> Vec<TransportData> {
+pub(crate) async fn run<I: Into<TransportData>>(
+    manifest: &str,
+    inputs: impl IntoIterator<Item = I>,
+) -> Vec<TransportData> {
     let manifest = Manifest::from_yaml(manifest).expect("the manifest is well-formed");
     let session =
         PipelineRunner::with_registry(registry()).create_session(&manifest).expect("the manifest is accepted");
@@ -34,17 +37,17 @@ pub async fn run<I: Into<TransportData>>(manifest: &str, inputs: impl IntoIterat
 }
 
 /// The audio frames among `outputs`.
-pub fn audio(outputs: &[TransportData]) -> Vec<Arc<AudioFrame>> {
+pub(crate) fn audio(outputs: &[TransportData]) -> Vec<Arc<AudioFrame>> {
     outputs.iter().filter_map(|output| output.data.as_audio().cloned()).collect()
 }
 
 /// The pictures among `outputs`.
-pub fn video(outputs: &[TransportData]) -> Vec<Arc<VideoFrame>> {
+pub(crate) fn video(outputs: &[TransportData]) -> Vec<Arc<VideoFrame>> {
     outputs.iter().filter_map(|output| output.data.as_video().cloned()).collect()
 }
 
 /// What refuses `manifest`, in words.
-pub fn refusal(manifest: &str) -> String {
+pub(crate) fn refusal(manifest: &str) -> String {
     let runner = PipelineRunner::with_registry(registry());
     Manifest::from_yaml(manifest)
         .and_then(|manifest| runner.check(&manifest))
@@ -53,7 +56,7 @@ pub fn refusal(manifest: &str) -> String {
 }
 
 /// `count` frames of 20 ms of a sine of `hertz` and `amplitude`, mono, at `rate`.
-pub fn tone(hertz: f32, amplitude: f32, rate: u32, count: usize) -> Vec<RuntimeData> {
+pub(crate) fn tone(hertz: f32, amplitude: f32, rate: u32, count: usize) -> Vec<RuntimeData> {
     let length = rate as usize / 50;
     let sample = |index: usize| amplitude * (std::f32::consts::TAU * hertz * index as f32 / rate as f32).sin();
     let frame = |number: usize| {

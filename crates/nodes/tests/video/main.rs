@@ -1,7 +1,7 @@
 //! What the video nodes do to pictures, each behaviour in a file of its own.
 
 #[path = "../common/mod.rs"]
-pub mod common;
+mod common;
 
 mod any_size;
 mod background_blur;

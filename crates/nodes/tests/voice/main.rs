@@ -2,8 +2,8 @@
 #![cfg(all(feature = "sonora", feature = "nnnoiseless", feature = "vad"))]
 
 #[path = "../common/mod.rs"]
-pub mod common;
-pub mod sound;
+mod common;
+mod sound;
 
 mod audio_level;
 mod auto_gain;

@@ -11,12 +11,12 @@ use remotemedia_runtime_core::{
 use crate::common::{audio, run};
 
 /// `seconds` of sound like speech.
-pub fn speech(seed: u64, rate: u32, seconds: f32) -> Vec<f32> {
+pub(crate) fn speech(seed: u64, rate: u32, seconds: f32) -> Vec<f32> {
     Speech::new(seed, rate).samples((rate as f32 * seconds) as usize)
 }
 
 /// White noise of an amplitude.
-pub fn noise(seed: u32, amplitude: f32, count: usize) -> Vec<f32> {
+pub(crate) fn noise(seed: u32, amplitude: f32, count: usize) -> Vec<f32> {
     let mut state = seed | 1;
     let mut next = || {
         state ^= state << 13;
@@ -28,22 +28,22 @@ pub fn noise(seed: u32, amplitude: f32, count: usize) -> Vec<f32> {
 }
 
 /// A sine.
-pub fn sine(hertz: f32, amplitude: f32, rate: u32, count: usize) -> Vec<f32> {
+pub(crate) fn sine(hertz: f32, amplitude: f32, rate: u32, count: usize) -> Vec<f32> {
     (0..count).map(|n| amplitude * (std::f32::consts::TAU * hertz * n as f32 / rate as f32).sin()).collect()
 }
 
 /// The sum of two sounds of one length.
-pub fn sum(a: &[f32], b: &[f32]) -> Vec<f32> {
+pub(crate) fn sum(a: &[f32], b: &[f32]) -> Vec<f32> {
     a.iter().zip(b).map(|(a, b)| a + b).collect()
 }
 
 /// `sound` times `factor`.
-pub fn scaled(sound: &[f32], factor: f32) -> Vec<f32> {
+pub(crate) fn scaled(sound: &[f32], factor: f32) -> Vec<f32> {
     sound.iter().map(|sample| sample * factor).collect()
 }
 
 /// `samples` in frames of `length` samples of one channel, with timestamps from one second on. Every channel has the same.
-pub fn frames(samples: &[f32], rate: u32, channels: u16, length: usize) -> Vec<AudioFrame> {
+pub(crate) fn frames(samples: &[f32], rate: u32, channels: u16, length: usize) -> Vec<AudioFrame> {
     let frame = |(number, part): (usize, &[f32])| {
         let all: Vec<f32> = part.iter().flat_map(|sample| std::iter::repeat_n(*sample, channels.into())).collect();
         let at = 1.0 + (number * length) as f64 / f64::from(rate);
@@ -53,23 +53,23 @@ pub fn frames(samples: &[f32], rate: u32, channels: u16, length: usize) -> Vec<A
 }
 
 /// A manifest with the one node `node`, which is what stands after `id: node, `.
-pub fn manifest(node: &str) -> String {
+pub(crate) fn manifest(node: &str) -> String {
     format!("pipeline: {{ nodes: [{{ id: node, {node} }}] }}")
 }
 
 /// What the node makes of `samples` of one channel in frames of 20 ms.
-pub async fn changed(node: &str, samples: &[f32], rate: u32) -> Vec<f32> {
+pub(crate) async fn changed(node: &str, samples: &[f32], rate: u32) -> Vec<f32> {
     let inputs = frames(samples, rate, 1, rate as usize / 50).into_iter().map(TransportData::new);
     joined(&run(&manifest(node), inputs).await)
 }
 
 /// The samples of all frames among `outputs`.
-pub fn joined(outputs: &[TransportData]) -> Vec<f32> {
+pub(crate) fn joined(outputs: &[TransportData]) -> Vec<f32> {
     audio(outputs).iter().flat_map(|frame| frame.samples().to_vec()).collect()
 }
 
 /// The control messages among `outputs`.
-pub fn messages(outputs: &[TransportData]) -> Vec<ControlMessage> {
+pub(crate) fn messages(outputs: &[TransportData]) -> Vec<ControlMessage> {
     let message = |output: &TransportData| match &output.data {
         RuntimeData::Control(message) => Some(message.clone()),
         _ => None,
@@ -78,12 +78,12 @@ pub fn messages(outputs: &[TransportData]) -> Vec<ControlMessage> {
 }
 
 /// The level (RMS) in dBFS.
-pub fn rms_db(samples: &[f32]) -> f32 {
+pub(crate) fn rms_db(samples: &[f32]) -> f32 {
     10.0 * (samples.iter().map(|sample| sample * sample).sum::<f32>() / samples.len() as f32 + 1e-20).log10()
 }
 
 /// By how many samples `late` is best said to come after `early`, up to `most`, and the correlation there.
-pub fn delay(early: &[f32], late: &[f32], most: usize) -> (usize, f32) {
+pub(crate) fn delay(early: &[f32], late: &[f32], most: usize) -> (usize, f32) {
     // Two seconds at 48 kHz say enough.
     let length = (early.len().min(late.len()) - most).min(96_000);
     let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(a * b)).sum::<f64>();
@@ -96,7 +96,7 @@ pub fn delay(early: &[f32], late: &[f32], most: usize) -> (usize, f32) {
 
 /// How much the loudness of `late` follows that of `early`: the correlation of the levels of their 10 ms, whatever the
 /// filters between them do to phases. `late` may come up to 50 ms later.
-pub fn likeness(early: &[f32], late: &[f32], rate: u32) -> f32 {
+pub(crate) fn likeness(early: &[f32], late: &[f32], rate: u32) -> f32 {
     let contour = |sound: &[f32]| -> Vec<f32> {
         let levels: Vec<f32> = sound.chunks(rate as usize / 100).map(|part| rms_db(part).max(-60.0)).collect();
         let mean = levels.iter().sum::<f32>() / levels.len() as f32;

@@ -30,6 +30,11 @@ impl<'a> Emitter<'a> {
         self.emitted.push(self.origin.derive_with(data.into(), key.into(), value.into()));
     }
 
+    /// Sends `data` on without a metadata entry that its input has.
+    pub fn emit_without(&mut self, data: impl Into<RuntimeData>, key: &str) {
+        self.emitted.push(self.origin.derive_without(data.into(), key));
+    }
+
     /// The id of the node, or of the pipeline's input, that sent what the node works on; `None` on the node's own clock.
     pub fn from(&self) -> Option<&str> {
         self.from.as_deref()

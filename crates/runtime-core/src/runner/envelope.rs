@@ -61,6 +61,15 @@ impl Origin {
         Envelope { data, origin: self.clone(), from: None }
     }
 
+    /// The same without a metadata entry.
+    pub(crate) fn derive_without(&self, data: RuntimeData, key: &str) -> Envelope {
+        let mut envelope = self.derive(data);
+        if let Some(metadata) = envelope.origin.metadata.as_mut().filter(|metadata| metadata.contains_key(key)) {
+            Arc::make_mut(metadata).remove(key);
+        }
+        envelope
+    }
+
     /// The same with one more metadata entry.
     pub(crate) fn derive_with(&self, data: RuntimeData, key: String, value: String) -> Envelope {
         let mut envelope = self.derive(data);

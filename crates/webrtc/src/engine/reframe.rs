@@ -35,7 +35,12 @@ impl Reframer {
             self.input = Some(Converter::new(frame.sample_rate(), self.sample_rate, self.channels));
         }
         let Some(converter) = &mut self.input else { return };
+        let before = converter.pending.len();
         mix_channels(frame.samples(), frame.channels(), self.channels, &mut converter.pending);
+        // The resampler panics where its sums are no numbers, and encoders clip what exceeds [-1, 1] anyway.
+        for sample in &mut converter.pending[before..] {
+            *sample = if sample.is_finite() { sample.clamp(-1_000.0, 1_000.0) } else { 0.0 };
+        }
         converter.drain_into(&mut self.output, self.channels);
     }
 
@@ -141,6 +146,20 @@ fn mix_channels(samples: &[f32], from: u16, to: u16, out: &mut Vec<f32>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn samples_that_are_no_numbers_are_silence() {
+        let mut reframer = Reframer::new(48_000, 1);
+        let wild = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, f32::MAX, f32::MIN, 0.5];
+        let samples: Vec<f32> = wild.into_iter().cycle().take(44_100).collect();
+        reframer.push(&AudioFrame::new(samples, 44_100, 1).unwrap());
+        let mut count = 0;
+        while let Some(frame) = reframer.pop(960) {
+            assert!(frame.iter().all(|sample| sample.is_finite()));
+            count += 1;
+        }
+        assert!(count > 40);
+    }
 
     fn tone(rate: u32, channels: u16, seconds: f32, chunk: usize) -> Vec<AudioFrame> {
         let total = (rate as f32 * seconds) as usize;

@@ -18,7 +18,7 @@ fn from_onset_to_silence(seed: u64) -> Duration {
     run_virtual(seed, move |network| async move {
         let world = World::clean(network);
         let (agent, caller) = (world.join("agent").await, world.join("caller").await);
-        let ears = "pipeline: { nodes: [{ id: vad, type: Vad, params: { pass_audio: false } }] }";
+        let ears = "pipeline: { nodes: [{ id: vad, type: Vad, params: { pass_audio: false, threshold: 0.35, start_ms: 16 } }] }";
         let _ears = agent.attach(Arc::new(Manifest::from_yaml(ears).unwrap()), Route::from_all()).await.unwrap();
         let mut events = agent.events();
         caller.connect_peer("agent").await.unwrap();

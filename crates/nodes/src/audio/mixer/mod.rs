@@ -237,7 +237,8 @@ impl AudioMixer {
                 AudioFrame::new(samples, self.config.sample_rate, self.config.channels)?.with_timestamp(timestamp);
             match &output.listener {
                 Some((peer, _)) => out.emit_with(frame, "peer", peer.as_str()),
-                None => out.emit(frame),
+                // It is nobody's in particular, whoever's frame it was that made it due.
+                None => out.emit_without(frame, "peer"),
             }
         }
         self.position += self.frame as u64;
