@@ -1,5 +1,6 @@
 //! A build without the feature `files` tells which feature the nodes of files need.
 #![cfg(not(feature = "files"))]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use remotemedia_runtime_core::{manifest::Manifest, runner::PipelineRunner};
 

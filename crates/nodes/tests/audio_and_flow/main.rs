@@ -1,4 +1,5 @@
 //! The audio and flow nodes in real pipelines, one file per behaviour.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "../common/mod.rs"]
 mod common;

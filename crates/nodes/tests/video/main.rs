@@ -1,4 +1,5 @@
 //! What the video nodes do to pictures, each behaviour in a file of its own.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "../common/mod.rs"]
 mod common;

@@ -1,5 +1,6 @@
 //! The nodes for voices, measured on sound that is like speech, through the real runner.
 #![cfg(all(feature = "sonora", feature = "nnnoiseless", feature = "vad"))]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "../common/mod.rs"]
 mod common;

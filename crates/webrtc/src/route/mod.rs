@@ -94,7 +94,7 @@ impl Route {
     ///
     /// # Errors
     ///
-    /// [`WebRtcError::InvalidPeerId`](crate::WebRtcError::InvalidPeerId).
+    /// [`WebRtcError::InvalidPeerId`].
     pub fn from_peers<I: IntoIterator<Item: AsRef<str>>>(peers: I) -> Result<Self> {
         Ok(Self { from: Some(ids(peers)?), ..Self::from_all() })
     }
@@ -118,7 +118,7 @@ impl Route {
     ///
     /// # Errors
     ///
-    /// [`WebRtcError::InvalidPeerId`](crate::WebRtcError::InvalidPeerId).
+    /// [`WebRtcError::InvalidPeerId`].
     pub fn to_peers<I: IntoIterator<Item: AsRef<str>>>(mut self, peers: I) -> Result<Self> {
         self.to = Destination::Target(Target::Peers(ids(peers)?));
         Ok(self)

@@ -221,7 +221,8 @@ impl Node for Recorder {
             RuntimeData::Video { frame } => self.record_video(frame)?,
             RuntimeData::AudioMix { inputs, .. } => {
                 // A failure of one source leaves the others going.
-                inputs.iter().fold(Ok(()), |all, frame| all.and(self.record_audio(frame)))?;
+                let results: Vec<_> = inputs.iter().map(|frame| self.record_audio(frame)).collect();
+                results.into_iter().collect::<Result<(), _>>()?;
             }
             _ => {}
         }
@@ -234,7 +235,8 @@ impl Node for Recorder {
     fn finish(&mut self, _out: &mut Emitter<'_>) -> NodeResult {
         let finished = self.recordings.iter_mut().map(Recording::finish);
         // All of them are completed, whatever becomes of one.
-        Ok(finished.fold(Ok(()), |all, one| all.and(one))?)
+        let results: Vec<_> = finished.collect();
+        Ok(results.into_iter().collect::<Result<(), _>>()?)
     }
 
     fn set_params(&mut self, params: &Params) -> bool {
