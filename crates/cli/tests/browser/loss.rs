@@ -13,7 +13,8 @@ use crate::{
 };
 
 const WANTED_GAP: Duration = Duration::from_millis(500);
-const LONGEST_GAP: Duration = Duration::from_millis(1_500);
+/// Ten times that: a machine that has other work delays pictures too.
+const LONGEST_GAP: Duration = Duration::from_secs(5);
 
 #[test]
 fn chromium_sees_no_freeze() {
