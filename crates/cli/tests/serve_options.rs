@@ -7,6 +7,7 @@ mod process;
 use std::{
     io::{Read, Write},
     net::TcpStream,
+    path::PathBuf,
     time::Duration,
 };
 
@@ -79,6 +80,19 @@ async fn everybody_is_told_of_the_stun_servers() {
     assert_eq!(urls, servers);
     assert!(announced.ice_servers.iter().all(|server| server.username.is_none() && server.credential.is_none()));
     assert!(Serve::start(&[]).enter("alice", "default").await.ice_servers.is_empty());
+}
+
+#[test]
+fn every_pipeline_of_the_examples_can_be_served() {
+    let examples = mirror().ancestors().nth(2).unwrap().to_owned();
+    let files = |folder: PathBuf| std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let is_manifest = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "yaml");
+    let manifests: Vec<PathBuf> =
+        files(examples.clone()).chain(files(examples.join("pipelines"))).filter(is_manifest).collect();
+    assert!(manifests.len() > 6, "{manifests:?}");
+    let arguments: Vec<&str> = manifests.iter().flat_map(|path| ["--manifest", path.to_str().unwrap()]).collect();
+    let pipelines = Serve::start(&arguments).info()["pipelines"].as_array().unwrap().len();
+    assert_eq!(pipelines, manifests.len() + 1, "and an echo");
 }
 
 #[test]

@@ -97,6 +97,26 @@ pipeline:
 }
 
 #[tokio::test]
+async fn a_node_may_add_a_metadata_entry_to_what_it_makes_and_leave_one_out() {
+    let yaml = "pipeline: { nodes: [{ id: marker, type: Marker }] }";
+    let mut session = session_with(yaml, |registry| {
+        registry.register_fn("Marker", |input, out| {
+            out.emit_with(input.clone(), "peer", "carol");
+            out.emit_without(input, "peer");
+            Ok(())
+        });
+    });
+    let input = TransportData::new("x").with_metadata("peer", "alice").with_metadata("lang", "en");
+    session.send_input(input).await.unwrap();
+    let mut peers = Vec::new();
+    while let Some(output) = session.recv_output().await.unwrap() {
+        assert_eq!(output.get_metadata("lang"), Some("en"), "the rest stays");
+        peers.push(output.get_metadata("peer").map(str::to_owned));
+    }
+    assert_eq!(peers, [Some("carol".to_owned()), None]);
+}
+
+#[tokio::test]
 async fn branches_part_and_meet_again() {
     let mut session = session_with(DIAMOND, |registry| {
         ["A", "B", "C", "D"].into_iter().for_each(|name| tagging(registry, name));

@@ -48,7 +48,8 @@ nodes: [{ id: echo, node_type: Echo }]
 impl Pipelines {
     /// Reads and checks the manifests, and adds an echo to them.
     pub(super) fn load(files: &[PathBuf]) -> Result<Self> {
-        let runner = PipelineRunner::new();
+        // What the transport of the bot knows too.
+        let runner = PipelineRunner::with_registry(remotemedia_webrtc::nodes::registry());
         let mut pipelines = Vec::new();
         for file in files {
             // Its message has the file's name and the line.
