@@ -273,6 +273,9 @@ fn mistakes_are_named_with_what_to_do_about_them() {
     fs::write(&typo, MIRROR.replace("VideoFlip", "VideoFlop")).unwrap();
     let text = failure(&["serve", "--listen", "127.0.0.1:0", "--manifest", typo.to_str().unwrap()]);
     assert!(text.contains("typo.yaml:3") && text.contains("VideoFlip"), "{text}");
+    fs::write(&typo, MIRROR.replace("linear", "linaer")).unwrap();
+    let text = failure(&["serve", "--listen", "127.0.0.1:0", "--manifest", typo.to_str().unwrap()]);
+    assert_eq!(text.matches("did you mean").count(), 1, "it is said once: {text}");
     let text = failure(&["serve", "--listen", "127.0.0.1:0", "--manifest", "/no/such.yaml"]);
     assert!(text.contains("/no/such.yaml"), "{text}");
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -236,7 +236,6 @@ pub enum ManifestProblem {
         /// Its type.
         node_type: String,
         /// What is wrong.
-        #[source]
         problem: ParamProblem,
     },
     /// Kinds of data reach a node that does not take them.
