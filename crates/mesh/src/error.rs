@@ -1,4 +1,4 @@
-use remotemedia_media::{Codec, PeerId};
+use remotemedia_media::{Codec, MediaKind, PeerId};
 
 use crate::{ConnectionReport, SignalingError};
 
@@ -60,6 +60,16 @@ pub enum MeshError {
         codec: Codec,
         /// What it takes of that kind of media, in its order.
         accepted: Vec<Codec>,
+    },
+    /// A peer is sent as many named streams of that kind as one can be.
+    #[error("{peer} is sent {limit} named {kind} streams already, which is the most: close one first")]
+    TooManyStreams {
+        /// To whom.
+        peer: PeerId,
+        /// Of what.
+        kind: MediaKind,
+        /// The limit.
+        limit: usize,
     },
     /// The message is larger than can be sent to that peer.
     #[error("a message of {size} bytes is too large for {peer}: the limit is {limit} bytes")]

@@ -1,4 +1,4 @@
-use remotemedia_media::{Bitrate, Codec, PeerId, RtpTimestamp};
+use remotemedia_media::{Bitrate, Codec, MediaKind, PeerId, RtpTimestamp, StreamId};
 use tokio::sync::broadcast;
 
 use crate::{ConnectionReport, DisconnectReason};
@@ -103,10 +103,24 @@ pub enum Feedback {
         /// Video codecs that it takes, best first; empty if it takes no video.
         video: Vec<Codec>,
     },
+    /// A named stream was negotiated. Comes again when its codecs change. With [`Feedback::MediaGone`] it is gone too, and has
+    /// to be opened anew.
+    StreamReady {
+        /// To whom.
+        peer: PeerId,
+        /// Of what.
+        kind: MediaKind,
+        /// Its name.
+        stream: StreamId,
+        /// The codecs that the peer takes, best first; empty if it does not take the stream, or no longer.
+        codecs: Vec<Codec>,
+    },
     /// A peer cannot go on without a keyframe.
     KeyframeRequested {
         /// Who.
         peer: PeerId,
+        /// Of which stream; `None` for the main one.
+        stream: Option<StreamId>,
     },
     /// The bandwidth estimate of a connection changed.
     TargetBitrate {

@@ -53,7 +53,8 @@ impl FeedbackQueue {
 fn peer(feedback: &Feedback) -> &PeerId {
     match feedback {
         Feedback::MediaReady { peer, .. }
-        | Feedback::KeyframeRequested { peer }
+        | Feedback::StreamReady { peer, .. }
+        | Feedback::KeyframeRequested { peer, .. }
         | Feedback::TargetBitrate { peer, .. }
         | Feedback::PlayoutAsked { peer, .. }
         | Feedback::Played { peer, .. }
@@ -63,15 +64,16 @@ fn peer(feedback: &Feedback) -> &PeerId {
 
 /// Whether an unread entry need not be read any more after a newer one.
 fn is_void(old: &Feedback, new: &Feedback) -> bool {
-    use Feedback::{KeyframeRequested, MediaGone, Played, PlayoutAsked, TargetBitrate};
-    let replaced = matches!(
-        (old, new),
-        (KeyframeRequested { .. }, KeyframeRequested { .. })
-            | (TargetBitrate { .. }, TargetBitrate { .. })
-            // Who asks anew has been interrupted anew: the earlier question is answered by the later answer.
-            | (PlayoutAsked { .. }, PlayoutAsked { .. })
-            | (Played { .. }, Played { .. })
-    );
+    use Feedback::{KeyframeRequested, MediaGone, Played, PlayoutAsked, StreamReady, TargetBitrate};
+    let replaced = match (old, new) {
+        (KeyframeRequested { stream: old, .. }, KeyframeRequested { stream: new, .. }) => old == new,
+        (StreamReady { kind: a, stream: old, .. }, StreamReady { kind: b, stream: new, .. }) => (a, old) == (b, new),
+        // Who asks anew has been interrupted anew: the earlier question is answered by the later answer.
+        (TargetBitrate { .. }, TargetBitrate { .. })
+        | (PlayoutAsked { .. }, PlayoutAsked { .. })
+        | (Played { .. }, Played { .. }) => true,
+        _ => false,
+    };
     (replaced || matches!(new, MediaGone { .. })) && peer(old) == peer(new)
 }
 
@@ -94,7 +96,7 @@ mod tests {
             queue.push(feedback);
         }
         for _ in 0..3 {
-            queue.push(Feedback::KeyframeRequested { peer: id("a") });
+            queue.push(Feedback::KeyframeRequested { peer: id("a"), stream: None });
         }
         queue.push(Feedback::MediaGone { peer: id("b") });
         let cancel = CancellationToken::new();
@@ -103,7 +105,7 @@ mod tests {
         while let Some(feedback) = queue.next(&cancel).await {
             read.push(feedback);
         }
-        let keyframe = Feedback::KeyframeRequested { peer: id("a") };
+        let keyframe = Feedback::KeyframeRequested { peer: id("a"), stream: None };
         assert_eq!(read, [ready("a"), rate("a", 2), keyframe, Feedback::MediaGone { peer: id("b") }]);
     }
 }

@@ -7,9 +7,11 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use remotemedia_media::{Codec, MediaKind, NtpTime, PeerId, RtpTimestamp};
+use remotemedia_media::{Codec, MediaKind, NtpTime, PeerId, RtpTimestamp, StreamId};
 use remotemedia_rtp::ReceivedPacket;
 use tokio::sync::Notify;
+
+use crate::stream_key::StreamKey;
 
 /// Media that a peer sends.
 ///
@@ -19,6 +21,7 @@ use tokio::sync::Notify;
 pub struct IncomingTrack {
     peer: PeerId,
     kind: MediaKind,
+    stream: Option<StreamId>,
     queue: Arc<TrackQueue>,
 }
 
@@ -45,8 +48,8 @@ pub enum TrackItem {
 }
 
 impl IncomingTrack {
-    pub(crate) fn new(peer: PeerId, kind: MediaKind, queue: Arc<TrackQueue>) -> Self {
-        Self { peer, kind, queue }
+    pub(crate) fn new(peer: PeerId, key: &StreamKey, queue: Arc<TrackQueue>) -> Self {
+        Self { peer, kind: key.kind, stream: key.stream.clone(), queue }
     }
 
     /// Who sends it.
@@ -57,6 +60,15 @@ impl IncomingTrack {
     /// Sound or pictures.
     pub fn kind(&self) -> MediaKind {
         self.kind
+    }
+
+    /// The name of the stream; `None` for the main one of its kind.
+    ///
+    /// Another peer of this library names what it sends with [`Mesh::open_stream`](crate::Mesh::open_stream). Of others, the
+    /// first section of a kind is the main one, and any further one is called as its `MediaStream` (RFC 8830), or as the track
+    /// itself if that is no [`StreamId`] or is taken.
+    pub fn stream(&self) -> Option<&StreamId> {
+        self.stream.as_ref()
     }
 
     /// The next item; `None` once the track has ended. Cancel-safe.
@@ -151,7 +163,7 @@ mod tests {
 
     fn track() -> (IncomingTrack, Arc<TrackQueue>) {
         let queue = Arc::new(TrackQueue::default());
-        (IncomingTrack::new("bob".parse().unwrap(), MediaKind::Audio, queue.clone()), queue)
+        (IncomingTrack::new("bob".parse().unwrap(), &StreamKey::main(MediaKind::Audio), queue.clone()), queue)
     }
 
     fn report(n: u32) -> TrackItem {

@@ -23,6 +23,7 @@ mod outgoing;
 mod report;
 mod signaler;
 mod status;
+mod stream_key;
 mod wire;
 
 pub use config::{BitrateBounds, DataChannelMode, IceServer, MeshConfig};

@@ -11,7 +11,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use remotemedia_media::{Codec, PeerId, RtpTimestamp};
+use remotemedia_media::{Codec, MediaKind, PeerId, RtpTimestamp, StreamId};
 use remotemedia_rtp::OutgoingPacket;
 use tokio::{
     sync::{broadcast, mpsc, oneshot},
@@ -27,6 +27,7 @@ use crate::{
     inbox::{Inbox, MessageClaim},
     manager,
     outgoing::Pushed,
+    stream_key::StreamKey,
     wire::MeshRuntime,
 };
 
@@ -222,17 +223,85 @@ impl Mesh {
         packets: &[OutgoingPacket],
         keyframe: bool,
     ) -> Result<(), MeshError> {
+        self.send(peer, None, codec, packets, keyframe)
+    }
+
+    /// The same for a stream that was opened with [`Mesh::open_stream`] and is said to be ready by
+    /// [`Feedback::StreamReady`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Mesh::send_media`]; [`MeshError::CodecNotNegotiated`] with no codec if the stream is not ready.
+    pub fn send_stream(
+        &self,
+        peer: &PeerId,
+        stream: &StreamId,
+        codec: Codec,
+        packets: &[OutgoingPacket],
+        keyframe: bool,
+    ) -> Result<(), MeshError> {
+        self.send(peer, Some(stream), codec, packets, keyframe)
+    }
+
+    /// Sends a peer one more stream of that kind, beside the main one: at most four of a kind. Returns at once; the connection
+    /// is negotiated anew, and [`Feedback::StreamReady`] tells what came of it. A stream that is open stays as it is.
+    ///
+    /// # Errors
+    ///
+    /// [`MeshError::NotConnected`], [`MeshError::TooManyStreams`].
+    pub fn open_stream(&self, peer: &PeerId, kind: MediaKind, stream: &StreamId) -> Result<(), MeshError> {
+        let connection = self.connected(peer)?;
+        let mut opened = connection.opened.lock();
+        let key = StreamKey::named(kind, stream.clone());
+        if opened.contains(&key) {
+            return Ok(());
+        }
+        if opened.iter().filter(|other| other.kind == kind).count() >= MAX_NAMED_STREAMS {
+            return Err(MeshError::TooManyStreams { peer: peer.clone(), kind, limit: MAX_NAMED_STREAMS });
+        }
+        if connection.try_command(Command::OpenStream(key.clone())) {
+            opened.insert(key);
+        }
+        Ok(())
+    }
+
+    /// Sends a peer a stream no longer. One that is not open stays so.
+    ///
+    /// # Errors
+    ///
+    /// [`MeshError::NotConnected`].
+    pub fn close_stream(&self, peer: &PeerId, kind: MediaKind, stream: &StreamId) -> Result<(), MeshError> {
+        let connection = self.connected(peer)?;
+        let key = StreamKey::named(kind, stream.clone());
+        if connection.opened.lock().remove(&key) {
+            connection.command(Command::CloseStream(key));
+        }
+        Ok(())
+    }
+
+    fn connected(&self, peer: &PeerId) -> Result<Arc<Peer>, MeshError> {
         let connection = self.shared.peers.lock().get(peer).cloned();
-        let connected = connection.filter(|c| c.is_connected());
-        let connection = connected.ok_or_else(|| MeshError::NotConnected(peer.clone()))?;
-        match connection.media.push(Instant::now(), codec, packets, keyframe) {
+        connection.filter(|c| c.is_connected()).ok_or_else(|| MeshError::NotConnected(peer.clone()))
+    }
+
+    fn send(
+        &self,
+        peer: &PeerId,
+        stream: Option<&StreamId>,
+        codec: Codec,
+        packets: &[OutgoingPacket],
+        keyframe: bool,
+    ) -> Result<(), MeshError> {
+        let connection = self.connected(peer)?;
+        match connection.media.push(Instant::now(), stream, codec, packets, keyframe) {
             Pushed::Queued | Pushed::AwaitingKeyframe { ask: false } => Ok(()),
             Pushed::Switched => {
-                connection.command(Command::UseCodec(codec));
+                let key = StreamKey { kind: codec.kind(), stream: stream.cloned() };
+                connection.command(Command::UseCodec(key, codec));
                 Ok(())
             }
             Pushed::AwaitingKeyframe { ask: true } => {
-                self.shared.feedback(Feedback::KeyframeRequested { peer: peer.clone() });
+                self.shared.feedback(Feedback::KeyframeRequested { peer: peer.clone(), stream: stream.cloned() });
                 Ok(())
             }
             Pushed::NotNegotiated(accepted) => {
@@ -249,9 +318,7 @@ impl Mesh {
     /// [`MeshError::NotConnected`], [`MeshError::NoDataChannel`], [`MeshError::MessageTooLarge`] with the limit,
     /// [`MeshError::Disconnected`].
     pub async fn send_message(&self, peer: &PeerId, message: Message) -> Result<(), MeshError> {
-        let connection = self.shared.peers.lock().get(peer).cloned();
-        let connected = connection.filter(|c| c.is_connected());
-        let connection = connected.ok_or_else(|| MeshError::NotConnected(peer.clone()))?;
+        let connection = self.connected(peer)?;
         let mut paths = connection.path.subscribe();
         let opened = async {
             let path = paths.wait_for(|path| !matches!(path, PathState::Opening)).await;
@@ -367,6 +434,9 @@ pub(crate) struct Shared {
     feedback: FeedbackQueue,
     pub(crate) inbox: Inbox,
 }
+
+/// Streams of a kind that a peer is sent, or that are taken from it, beside the main one.
+pub(crate) const MAX_NAMED_STREAMS: usize = 4;
 
 /// Reports of failed attempts that are kept.
 const MAX_REPORTS: usize = 256;

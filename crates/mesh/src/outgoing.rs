@@ -1,13 +1,20 @@
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
 
 use parking_lot::Mutex;
-use remotemedia_media::{Codec, MediaKind};
+use remotemedia_media::{Codec, MediaKind, StreamId};
 use remotemedia_rtp::OutgoingPacket;
 use rtc::rtp;
 use tokio::{sync::Notify, time::Instant};
 use webrtc::media_stream::track_local::{TrackLocal, static_rtp::TrackLocalStaticRTP};
 
-/// The media on its way to one peer, above the interceptors: what they do not take at once waits here, audio before video.
+use crate::stream_key::StreamKey;
+
+/// The media on its way to one peer, above the interceptors: what they do not take at once waits here, audio before video,
+/// and of several streams of a kind whatever has waited longest.
 ///
 /// Video that has waited longer than [`MAX_VIDEO_WAIT`] because the interceptors take nothing is given up by whole frames,
 /// and everything after it up to the next keyframe, which is asked for. Audio is given up only beyond
@@ -28,9 +35,7 @@ const MAX_AUDIO_PACKETS: usize = 500;
 
 #[derive(Debug, Default)]
 struct State {
-    audio: Option<Stream>,
-    video: Option<Stream>,
-    awaiting_keyframe: bool,
+    streams: Vec<Stream>,
     /// Since when the interceptors have not taken the packet that was handed to them last.
     blocked_since: Option<Instant>,
     counters: SendCounters,
@@ -48,12 +53,14 @@ pub(crate) struct SendCounters {
 /// One outgoing track: the numbers that its packets carry.
 #[derive(Debug)]
 struct Stream {
+    key: StreamKey,
     id: StreamIdentity,
     payload_types: Vec<(Codec, u8)>,
     waiting: VecDeque<Waiting>,
     /// The frame whose packets are partly with the interceptors already.
     begun: Option<u64>,
     frames: u64,
+    awaiting_keyframe: bool,
     /// What was sent last, at first what the interceptors expect.
     codec: Codec,
 }
@@ -99,55 +106,72 @@ impl StreamIdentity {
 }
 
 impl MediaQueue {
-    /// Sets which codecs can be sent from now on; an empty list stops that kind.
-    pub(crate) fn set_stream(
-        &self,
-        kind: MediaKind,
-        id: StreamIdentity,
-        codec: Codec,
-        payload_types: Vec<(Codec, u8)>,
-    ) {
+    /// Sets which codecs can be sent from now on; an empty list stops that stream.
+    pub(crate) fn set_stream(&self, key: StreamKey, id: StreamIdentity, codec: Codec, payload_types: Vec<(Codec, u8)>) {
         let mut state = self.state.lock();
-        let slot = state.slot(kind);
-        match slot {
-            _ if payload_types.is_empty() => *slot = None,
-            Some(stream) if stream.id.ssrc == id.ssrc => stream.payload_types = payload_types,
-            _ => *slot = Some(Stream { id, payload_types, codec, waiting: VecDeque::new(), begun: None, frames: 0 }),
+        if let Some(stream) = state.stream(&key).filter(|stream| stream.id.ssrc == id.ssrc && !payload_types.is_empty())
+        {
+            stream.payload_types = payload_types;
+            return;
         }
+        state.streams.retain(|stream| stream.key != key);
+        if !payload_types.is_empty() {
+            let (waiting, begun) = (VecDeque::new(), None);
+            let stream = Stream { key, id, payload_types, waiting, begun, frames: 0, awaiting_keyframe: false, codec };
+            state.streams.push(stream);
+        }
+    }
+
+    /// Stops a stream, and forgets what waits in it.
+    pub(crate) fn remove_stream(&self, key: &StreamKey) {
+        self.state.lock().streams.retain(|stream| stream.key != *key);
     }
 
     /// Forgets all streams and what waits in them.
     pub(crate) fn clear(&self) {
-        let mut state = self.state.lock();
-        state.audio = None;
-        state.video = None;
-        state.awaiting_keyframe = false;
+        self.state.lock().streams.clear();
     }
 
     pub(crate) fn counters(&self) -> SendCounters {
         self.state.lock().counters
     }
 
-    /// The codecs that can be sent, in the peer's order.
+    /// The codecs that can be sent as the main stream of that kind, in the peer's order.
     pub(crate) fn codecs(&self, kind: MediaKind) -> Vec<Codec> {
-        self.state.lock().codecs(kind)
+        self.state.lock().codecs(&StreamKey::main(kind))
     }
 
-    /// Takes the packets of one frame (or some of audio).
-    pub(crate) fn push(&self, now: Instant, codec: Codec, packets: &[OutgoingPacket], keyframe: bool) -> Pushed {
+    /// The named streams that can be sent, each with its codecs in the peer's order.
+    pub(crate) fn named_streams(&self) -> Vec<(StreamKey, Vec<Codec>)> {
+        let state = self.state.lock();
+        let named = state.streams.iter().filter(|stream| stream.key.stream.is_some());
+        named.map(|stream| (stream.key.clone(), stream.codecs())).collect()
+    }
+
+    /// The name of the stream with that SSRC; `None` for the main one.
+    pub(crate) fn stream_of(&self, ssrc: u32) -> Option<StreamId> {
+        let state = self.state.lock();
+        state.streams.iter().find(|stream| stream.id.ssrc == ssrc)?.key.stream.clone()
+    }
+
+    /// Takes the packets of one frame (or some of audio) of the stream of that name, or of the main one.
+    pub(crate) fn push(
+        &self,
+        now: Instant,
+        name: Option<&StreamId>,
+        codec: Codec,
+        packets: &[OutgoingPacket],
+        keyframe: bool,
+    ) -> Pushed {
         let mut guard = self.state.lock();
         let state = &mut *guard;
         let kind = codec.kind();
-        let pt = state.slot(kind).as_ref().and_then(|s| s.payload_type(codec));
-        let Some(payload_type) = pt else { return Pushed::NotNegotiated(state.codecs(kind)) };
         let blocked = state.blocked_since.is_some_and(|since| now.saturating_duration_since(since) > MAX_VIDEO_WAIT);
         let patience = if blocked { MAX_VIDEO_WAIT } else { MAX_SCHEDULING_WAIT };
-        let State { audio, video, awaiting_keyframe, counters, .. } = state;
-        let slot = match kind {
-            MediaKind::Audio => audio,
-            MediaKind::Video => video,
-        };
-        let Some(stream) = slot else { return Pushed::NotNegotiated(Vec::new()) };
+        let State { streams, counters, .. } = state;
+        let of_that_name = |stream: &&mut Stream| stream.key.kind == kind && stream.key.stream.as_ref() == name;
+        let Some(stream) = streams.iter_mut().find(of_that_name) else { return Pushed::NotNegotiated(Vec::new()) };
+        let Some(payload_type) = stream.payload_type(codec) else { return Pushed::NotNegotiated(stream.codecs()) };
         match kind {
             MediaKind::Audio => {
                 let excess = (stream.waiting.len() + packets.len()).saturating_sub(MAX_AUDIO_PACKETS);
@@ -156,13 +180,13 @@ impl MediaQueue {
             MediaKind::Video => {
                 let dropped = stream.drop_stale(now, patience);
                 counters.video_frames_dropped += dropped;
-                let newly_broken = dropped > 0 && !*awaiting_keyframe;
-                *awaiting_keyframe |= dropped > 0;
-                if *awaiting_keyframe && !keyframe {
+                let newly_broken = dropped > 0 && !stream.awaiting_keyframe;
+                stream.awaiting_keyframe |= dropped > 0;
+                if stream.awaiting_keyframe && !keyframe {
                     counters.video_frames_dropped += 1;
                     return Pushed::AwaitingKeyframe { ask: newly_broken };
                 }
-                *awaiting_keyframe = false;
+                stream.awaiting_keyframe = false;
             }
         }
         let switched = std::mem::replace(&mut stream.codec, codec) != codec;
@@ -176,7 +200,7 @@ impl MediaQueue {
     }
 
     /// The next packet with its header; audio first. Asking for it says that the one before has been taken.
-    pub(crate) async fn next(&self) -> (MediaKind, rtp::Packet) {
+    pub(crate) async fn next(&self) -> (StreamKey, rtp::Packet) {
         loop {
             if let Some(next) = self.take(Instant::now()) {
                 return next;
@@ -185,39 +209,40 @@ impl MediaQueue {
         }
     }
 
-    fn take(&self, now: Instant) -> Option<(MediaKind, rtp::Packet)> {
+    fn take(&self, now: Instant) -> Option<(StreamKey, rtp::Packet)> {
         let mut state = self.state.lock();
-        let State { audio, video, blocked_since, counters, .. } = &mut *state;
+        let State { streams, blocked_since, counters } = &mut *state;
         *blocked_since = None;
-        let streams = [(MediaKind::Audio, audio), (MediaKind::Video, video)];
-        for (kind, stream) in streams {
-            if let Some(packet) = stream.as_mut().and_then(Stream::take) {
-                *blocked_since = Some(now);
-                counters.packets += 1;
-                counters.bytes += packet.payload.len() as u64;
-                return Some((kind, packet));
-            }
-        }
-        None
+        let waiting = streams.iter_mut().filter_map(|stream| {
+            let since = stream.waiting.front()?.since;
+            Some(((stream.key.kind == MediaKind::Video, since), stream))
+        });
+        let (_, stream) = waiting.min_by_key(|(turn, _)| *turn)?;
+        let packet = stream.take()?;
+        *blocked_since = Some(now);
+        counters.packets += 1;
+        counters.bytes += packet.payload.len() as u64;
+        Some((stream.key.clone(), packet))
     }
 }
 
 impl State {
-    fn slot(&mut self, kind: MediaKind) -> &mut Option<Stream> {
-        match kind {
-            MediaKind::Audio => &mut self.audio,
-            MediaKind::Video => &mut self.video,
-        }
+    fn stream(&mut self, key: &StreamKey) -> Option<&mut Stream> {
+        self.streams.iter_mut().find(|stream| stream.key == *key)
     }
 
-    fn codecs(&mut self, kind: MediaKind) -> Vec<Codec> {
-        self.slot(kind).iter().flat_map(|s| s.payload_types.iter().map(|(codec, _)| *codec)).collect()
+    fn codecs(&self, key: &StreamKey) -> Vec<Codec> {
+        self.streams.iter().find(|stream| stream.key == *key).map(Stream::codecs).unwrap_or_default()
     }
 }
 
 impl Stream {
     fn payload_type(&self, codec: Codec) -> Option<u8> {
         self.payload_types.iter().find(|(c, _)| *c == codec).map(|(_, pt)| *pt)
+    }
+
+    fn codecs(&self) -> Vec<Codec> {
+        self.payload_types.iter().map(|(codec, _)| *codec).collect()
     }
 
     fn take(&mut self) -> Option<rtp::Packet> {
@@ -257,22 +282,14 @@ impl Stream {
 }
 
 /// The tracks that one peer connection sends.
-#[derive(Clone, Default)]
-pub(crate) struct OutgoingTracks {
-    pub(crate) audio: Option<Arc<TrackLocalStaticRTP>>,
-    pub(crate) video: Option<Arc<TrackLocalStaticRTP>>,
-}
+pub(crate) type OutgoingTracks = HashMap<StreamKey, Arc<TrackLocalStaticRTP>>;
 
 /// Hands packets to the interceptors. Ends when it is aborted; a packet whose track is gone is dropped.
 pub(crate) async fn pump(queue: Arc<MediaQueue>, tracks: OutgoingTracks) {
     loop {
-        let (kind, packet) = queue.next().await;
-        let track = match kind {
-            MediaKind::Audio => &tracks.audio,
-            MediaKind::Video => &tracks.video,
-        };
+        let (key, packet) = queue.next().await;
         // Waits while the peer connection is busy. The only error is that the connection is closed.
-        if let Some(track) = track
+        if let Some(track) = tracks.get(&key)
             && track.write_rtp(packet).await.is_err()
         {
             return;
@@ -298,19 +315,24 @@ mod tests {
 
     fn queue() -> MediaQueue {
         let queue = MediaQueue::default();
-        queue.set_stream(MediaKind::Audio, StreamIdentity::random(), Codec::Opus, vec![(Codec::Opus, 111)]);
+        queue.set_stream(
+            StreamKey::main(MediaKind::Audio),
+            StreamIdentity::random(),
+            Codec::Opus,
+            vec![(Codec::Opus, 111)],
+        );
         let video = vec![(Codec::Vp8, 96), (Codec::H264, 102)];
-        queue.set_stream(MediaKind::Video, StreamIdentity::random(), Codec::Vp8, video);
+        queue.set_stream(StreamKey::main(MediaKind::Video), StreamIdentity::random(), Codec::Vp8, video);
         queue
     }
 
     #[test]
     fn audio_goes_first_and_numbers_are_continuous() {
         let (queue, start) = (queue(), now());
-        assert_eq!(queue.push(start, Codec::Vp8, &packets(2), true), Pushed::Queued);
-        assert_eq!(queue.push(start, Codec::Opus, &packets(2), false), Pushed::Queued);
+        assert_eq!(queue.push(start, None, Codec::Vp8, &packets(2), true), Pushed::Queued);
+        assert_eq!(queue.push(start, None, Codec::Opus, &packets(2), false), Pushed::Queued);
         let taken: Vec<_> = std::iter::from_fn(|| queue.take(now())).collect();
-        let kinds: Vec<_> = taken.iter().map(|t| t.0).collect();
+        let kinds: Vec<_> = taken.iter().map(|t| t.0.kind).collect();
         assert_eq!(kinds, [MediaKind::Audio, MediaKind::Audio, MediaKind::Video, MediaKind::Video]);
         for pair in taken.chunks(2) {
             assert_eq!(pair[1].1.header.sequence_number, pair[0].1.header.sequence_number.wrapping_add(1));
@@ -320,17 +342,38 @@ mod tests {
     }
 
     #[test]
+    fn named_streams_have_numbers_of_their_own_and_none_waits_for_another() {
+        let (queue, start) = (queue(), now());
+        let screen: StreamId = "screen".parse().unwrap();
+        let key = StreamKey::named(MediaKind::Video, screen.clone());
+        let refused = queue.push(start, Some(&screen), Codec::Vp8, &packets(1), true);
+        assert_eq!(refused, Pushed::NotNegotiated(vec![]));
+        queue.set_stream(key.clone(), StreamIdentity::random(), Codec::Vp8, vec![(Codec::Vp8, 96)]);
+        assert_eq!(queue.named_streams(), [(key.clone(), vec![Codec::Vp8])]);
+        queue.push(start, None, Codec::Vp8, &packets(2), true);
+        queue.push(start + Duration::from_millis(1), Some(&screen), Codec::Vp8, &packets(1), true);
+        queue.push(start + Duration::from_millis(2), None, Codec::Vp8, &packets(1), false);
+        let taken: Vec<_> = std::iter::from_fn(|| queue.take(now())).collect();
+        let names: Vec<_> = taken.iter().map(|(key, _)| key.stream.is_some()).collect();
+        assert_eq!(names, [false, false, true, false]);
+        assert_ne!(taken[2].1.header.ssrc, taken[0].1.header.ssrc);
+        assert_eq!(taken[3].1.header.sequence_number, taken[1].1.header.sequence_number.wrapping_add(1));
+        queue.remove_stream(&key);
+        assert!(queue.named_streams().is_empty());
+    }
+
+    #[test]
     fn a_codec_that_was_not_negotiated_is_refused_with_those_that_were() {
-        let pushed = queue().push(Instant::now(), Codec::Vp9, &packets(1), true);
+        let pushed = queue().push(Instant::now(), None, Codec::Vp9, &packets(1), true);
         assert_eq!(pushed, Pushed::NotNegotiated(vec![Codec::Vp8, Codec::H264]));
     }
 
     #[test]
     fn a_switch_of_codec_is_told_once() {
         let (queue, start) = (queue(), now());
-        assert_eq!(queue.push(start, Codec::Vp8, &packets(1), true), Pushed::Queued);
-        assert_eq!(queue.push(start, Codec::H264, &packets(1), true), Pushed::Switched);
-        assert_eq!(queue.push(start, Codec::H264, &packets(1), false), Pushed::Queued);
+        assert_eq!(queue.push(start, None, Codec::Vp8, &packets(1), true), Pushed::Queued);
+        assert_eq!(queue.push(start, None, Codec::H264, &packets(1), true), Pushed::Switched);
+        assert_eq!(queue.push(start, None, Codec::H264, &packets(1), false), Pushed::Queued);
         let types: Vec<_> = std::iter::from_fn(|| queue.take(now())).map(|(_, p)| p.header.payload_type).collect();
         assert_eq!(types, [96, 102, 102]);
     }
@@ -338,14 +381,14 @@ mod tests {
     #[test]
     fn video_that_waited_too_long_is_dropped_by_whole_frames_until_a_keyframe() {
         let (queue, start) = (queue(), Instant::now());
-        queue.push(start, Codec::Vp8, &packets(3), true);
+        queue.push(start, None, Codec::Vp8, &packets(3), true);
         queue.take(start).unwrap();
-        queue.push(start + Duration::from_millis(1), Codec::Vp8, &packets(3), false);
+        queue.push(start + Duration::from_millis(1), None, Codec::Vp8, &packets(3), false);
         let late = start + Duration::from_millis(50);
-        assert_eq!(queue.push(late, Codec::Vp8, &packets(1), false), Pushed::AwaitingKeyframe { ask: true });
-        assert_eq!(queue.push(late, Codec::Vp8, &packets(1), false), Pushed::AwaitingKeyframe { ask: false });
+        assert_eq!(queue.push(late, None, Codec::Vp8, &packets(1), false), Pushed::AwaitingKeyframe { ask: true });
+        assert_eq!(queue.push(late, None, Codec::Vp8, &packets(1), false), Pushed::AwaitingKeyframe { ask: false });
         assert_eq!(queue.counters().video_frames_dropped, 3);
-        assert_eq!(queue.push(late, Codec::Vp8, &packets(1), true), Pushed::Queued);
+        assert_eq!(queue.push(late, None, Codec::Vp8, &packets(1), true), Pushed::Queued);
         // The rest of the frame that had begun, then the keyframe.
         let left = std::iter::from_fn(|| queue.take(now())).count();
         assert_eq!(left, 2 + 1);
@@ -354,18 +397,18 @@ mod tests {
     #[test]
     fn a_pump_that_is_only_woken_late_costs_no_frame() {
         let (queue, start) = (queue(), Instant::now());
-        queue.push(start, Codec::Vp8, &packets(3), true);
+        queue.push(start, None, Codec::Vp8, &packets(3), true);
         let late = start + Duration::from_millis(100);
-        assert_eq!(queue.push(late, Codec::Vp8, &packets(3), false), Pushed::Queued);
+        assert_eq!(queue.push(late, None, Codec::Vp8, &packets(3), false), Pushed::Queued);
         let too_late = start + Duration::from_millis(400);
-        assert_eq!(queue.push(too_late, Codec::Vp8, &packets(3), false), Pushed::AwaitingKeyframe { ask: true });
+        assert_eq!(queue.push(too_late, None, Codec::Vp8, &packets(3), false), Pushed::AwaitingKeyframe { ask: true });
     }
 
     #[test]
     fn audio_is_bounded_and_loses_its_oldest() {
         let queue = queue();
         for _ in 0..MAX_AUDIO_PACKETS + 5 {
-            queue.push(Instant::now(), Codec::Opus, &packets(1), false);
+            queue.push(Instant::now(), None, Codec::Opus, &packets(1), false);
         }
         assert_eq!(queue.counters().audio_packets_dropped, 5);
         assert_eq!(std::iter::from_fn(|| queue.take(now())).count(), MAX_AUDIO_PACKETS);

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use remotemedia_codecs::CodecError;
-use remotemedia_media::{AudioFrameError, Codec, StreamId, VideoFrameError};
+use remotemedia_media::{AudioFrameError, Codec, MediaKind, StreamId, VideoFrameError};
 use remotemedia_mesh::MeshError;
 
 /// What the methods of this crate answer.
@@ -84,11 +84,37 @@ pub enum WebRtcError {
         /// The field that switches it on.
         field: &'static str,
     },
-    /// The frame names a stream, but one audio and one video stream go to a peer.
-    #[error("stream {stream_id:?} is not available: one audio and one video stream go to a peer")]
-    StreamNotAvailable {
+    /// The frame names a stream that the peer does not take, though it takes such media.
+    #[error("peer {peer:?} does not take the {kind} stream {stream:?} beside its main one")]
+    StreamRefused {
+        /// The peer.
+        peer: String,
+        /// Of what.
+        kind: MediaKind,
         /// The stream that the frame names.
-        stream_id: StreamId,
+        stream: StreamId,
+    },
+    /// A peer is sent as many named streams of that kind as one can be.
+    #[error("peer {peer:?} is sent {limit} named {kind} streams already, which is the most")]
+    TooManyStreams {
+        /// The peer.
+        peer: String,
+        /// Of what.
+        kind: MediaKind,
+        /// The limit.
+        limit: usize,
+    },
+    /// The peer sends no stream of that name.
+    #[error("peer {peer:?} sends no {kind} stream {stream:?}; the named ones that it sends are {known:?}")]
+    StreamNotFound {
+        /// The peer.
+        peer: String,
+        /// Of what.
+        kind: MediaKind,
+        /// The stream that was asked for.
+        stream: StreamId,
+        /// Those that it sends of that kind, beside the main one.
+        known: Vec<StreamId>,
     },
     /// This kind of data cannot be sent to a peer.
     #[error("{kind} data cannot be sent to a peer: send audio, video, text, JSON or binary data")]
@@ -144,6 +170,8 @@ impl WebRtcError {
             Self::SignalingFailed { .. } | Self::NatTraversalFailed | Self::ConnectionFailed { .. } => true,
             // A peer that is not there yet may come.
             Self::PeerNotFound(_) | Self::TooManyPeers { .. } | Self::PeerTooSlow { .. } => true,
+            // Nor need its streams be.
+            Self::StreamNotFound { .. } => true,
             _ => false,
         }
     }
@@ -167,7 +195,9 @@ impl WebRtcError {
             Self::TooManyPeers { .. } => "raise max_peers, or disconnect a peer first",
             Self::MediaNotNegotiated { .. } => "enable that kind of media on both sides",
             Self::Disabled { .. } => "switch the named field on",
-            Self::StreamNotAvailable { .. } => "leave stream_id of the frame empty",
+            Self::StreamRefused { .. } => "leave stream_id of the frame empty: the peer takes one stream of that kind",
+            Self::TooManyStreams { .. } => "end one with close_stream() first",
+            Self::StreamNotFound { .. } => "wait for the event StreamAdded, and read the main stream without a name",
             Self::UnsupportedData { .. } => "convert the data before sending it",
             Self::Codec(_) => "check the size and format of the frames",
             Self::AudioFrame(_) | Self::VideoFrame(_) => "check the length of the buffer against size and format",

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use remotemedia_media::{Codec, PeerId};
+use remotemedia_media::{Codec, MediaKind, PeerId, StreamId};
 use remotemedia_mesh::{ConnectionReport, DisconnectReason, MeshEvent};
 use remotemedia_runtime_core::{RuntimeError, data::ControlMessage};
 use tokio::sync::broadcast;
@@ -67,6 +67,26 @@ pub enum TransportEvent {
     SignalingState {
         /// Whether it is there now.
         connected: bool,
+    },
+    /// A peer sends one more stream, beside the main one of its kind: it can be read with
+    /// [`recv_audio_stream`](crate::WebRtcTransport::recv_audio_stream) or
+    /// [`recv_video_stream`](crate::WebRtcTransport::recv_video_stream).
+    StreamAdded {
+        /// Who.
+        peer: PeerId,
+        /// Of what.
+        kind: MediaKind,
+        /// Its name.
+        stream: StreamId,
+    },
+    /// A stream of [`TransportEvent::StreamAdded`] is over, while its peer stays.
+    StreamEnded {
+        /// Whose.
+        peer: PeerId,
+        /// Of what.
+        kind: MediaKind,
+        /// Its name.
+        stream: StreamId,
     },
     /// An attached pipeline failed on what a peer sent.
     PipelineFailed {

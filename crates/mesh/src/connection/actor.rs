@@ -17,7 +17,9 @@ use super::{
     peer::{Command, Inputs, Peer, Start},
     timers::RESTART_PATIENCE,
 };
-use crate::{ConnectionReport, DisconnectReason, SignalingError, SignalingMessage, mesh::Shared};
+use crate::{
+    ConnectionReport, DisconnectReason, SignalingError, SignalingMessage, mesh::Shared, stream_key::StreamKey,
+};
 
 /// Owns one connection: everything that happens to it happens here, one thing at a time.
 pub(super) struct Actor {
@@ -59,6 +61,8 @@ pub(super) struct Actor {
     pub(super) wanted_by_peer: bool,
     pub(super) ignored_offer: Option<(String, String)>,
     pub(super) published: Option<[Vec<Codec>; 2]>,
+    /// The same of the named streams.
+    pub(super) published_streams: Vec<(StreamKey, Vec<Codec>)>,
 }
 
 /// How a connection ends.
@@ -135,6 +139,7 @@ pub(crate) fn spawn(shared: &Arc<Shared>, peer: Arc<Peer>, inputs: Inputs) {
             wanted_by_peer: false,
             ignored_offer: None,
             published: None,
+            published_streams: Vec::new(),
         };
         Box::pin(actor.run(inputs.start)).await;
     });
@@ -186,7 +191,9 @@ impl Actor {
                     return Err(End::Unwanted);
                 }
             }
-            Command::UseCodec(codec) => self.use_codec(codec).await,
+            Command::UseCodec(key, codec) => self.use_codec(&key, codec).await,
+            Command::OpenStream(key) => self.open_stream(key).await,
+            Command::CloseStream(key) => self.close_stream(&key).await,
             Command::RestartIce => {
                 // Asked for while the path is down it comes too early, and then again.
                 self.restart_at = Some(Instant::now() + RESTART_PATIENCE * 2);

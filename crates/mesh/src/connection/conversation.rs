@@ -3,6 +3,7 @@ use std::{
     time::Duration,
 };
 
+use remotemedia_media::MediaKind;
 use tokio::{sync::mpsc, time::Instant};
 use webrtc::data_channel::DataChannel;
 
@@ -16,7 +17,7 @@ use super::{
     link::{Channel, Link},
     peer::PathState,
 };
-use crate::{DataChannelMode, DisconnectReason, Feedback, MAX_MESSAGE_SIZE};
+use crate::{DataChannelMode, DisconnectReason, Feedback, MAX_MESSAGE_SIZE, stream_key::StreamKey};
 
 /// How long after the control channel the other channels may open.
 const SETTLING: Duration = Duration::from_millis(100);
@@ -181,7 +182,7 @@ impl Actor {
 
     /// What is added to the timestamps of our audio on their way to this peer.
     pub(super) fn audio_offset(&self) -> u32 {
-        let audio = self.link.as_ref().and_then(|link| link.audio.as_ref());
+        let audio = self.link.as_ref().and_then(|link| link.out_track(&StreamKey::main(MediaKind::Audio)));
         audio.map_or(0, |track| track.identity.timestamp_offset)
     }
 

@@ -7,10 +7,10 @@ use crate::{Feedback, TrackItem, mesh::Shared, wire::WireEvent, wire::WireShared
 pub(super) async fn listen(wire: Arc<WireShared>, routes: Arc<Routes>, shared: Arc<Shared>, peer: Arc<Peer>) {
     while let Some(event) = wire.next_event().await {
         match event {
-            // Only video has keyframes, and there is one video stream.
-            WireEvent::KeyframeRequested { .. } => {
+            WireEvent::KeyframeRequested { ssrc } => {
                 peer.counters.keyframes_requested_by_peer.fetch_add(1, Relaxed);
-                shared.feedback(Feedback::KeyframeRequested { peer: peer.id.clone() });
+                let stream = peer.media.stream_of(ssrc);
+                shared.feedback(Feedback::KeyframeRequested { peer: peer.id.clone(), stream });
             }
             WireEvent::SenderReport { ssrc, ntp, rtp, .. } => routes.report(ssrc, TrackItem::SenderReport { ntp, rtp }),
             WireEvent::TargetBitrate(rate) => {

@@ -15,6 +15,7 @@ use webrtc::{
 use super::{
     codecs::{codec_kind, configured, preferences, rtc_codec},
     control::{CONTROL_LABEL, MESSAGE_LABEL},
+    incoming::Incoming,
     random_id,
     reader::Routes,
     sdp::Description,
@@ -22,8 +23,12 @@ use super::{
 use crate::{
     DataChannelMode, MeshConfig,
     outgoing::{OutgoingTracks, StreamIdentity},
+    stream_key::StreamKey,
     wire::{ConnectionRuntime, WireShared},
 };
+
+/// The stream that the main tracks of a connection belong to in a description; no id that an application can give.
+pub(super) const MAIN_STREAM: &str = "remotemedia.main";
 
 /// One peer connection and what belongs to it. A connection to a peer may use several of them one after the other, until
 /// one stands.
@@ -49,8 +54,8 @@ pub(super) struct Link {
     pub(super) connected: bool,
     /// The path works now.
     pub(super) up: bool,
-    pub(super) audio: Option<OutTrack>,
-    pub(super) video: Option<OutTrack>,
+    pub(super) out: Vec<OutTrack>,
+    pub(super) incoming: Vec<Incoming>,
     pub(super) routes: Arc<Routes>,
     pub(super) control: Option<Arc<dyn DataChannel>>,
     pub(super) control_open: bool,
@@ -62,8 +67,9 @@ pub(super) struct Link {
 
 /// A track of ours.
 pub(super) struct OutTrack {
+    pub(super) key: StreamKey,
     pub(super) identity: StreamIdentity,
-    id: String,
+    pub(super) id: String,
     /// The codec that the interceptors know it by: retransmissions work for this one.
     pub(super) bound: Codec,
     pub(super) track: Arc<TrackLocalStaticRTP>,
@@ -102,8 +108,8 @@ impl Link {
             told_of_no_video: false,
             connected: false,
             up: false,
-            audio: None,
-            video: None,
+            out: Vec::new(),
+            incoming: Vec::new(),
             routes: Arc::default(),
             control: None,
             control_open: false,
@@ -118,16 +124,22 @@ impl Link {
         self.remote.as_ref().is_some_and(|r| r.remotemedia)
     }
 
-    pub(super) fn out_track(&mut self, kind: MediaKind) -> &mut Option<OutTrack> {
-        match kind {
-            MediaKind::Audio => &mut self.audio,
-            MediaKind::Video => &mut self.video,
-        }
+    pub(super) fn out_track(&self, key: &StreamKey) -> Option<&OutTrack> {
+        self.out.iter().find(|track| track.key == *key)
+    }
+
+    pub(super) fn take_out_track(&mut self, key: &StreamKey) -> Option<OutTrack> {
+        let at = self.out.iter().position(|track| track.key == *key)?;
+        Some(self.out.remove(at))
     }
 
     pub(super) fn tracks(&self) -> OutgoingTracks {
-        let track = |t: &Option<OutTrack>| t.as_ref().map(|t| t.track.clone());
-        OutgoingTracks { audio: track(&self.audio), video: track(&self.video) }
+        self.out.iter().map(|track| (track.key.clone(), track.track.clone())).collect()
+    }
+
+    /// Whether a track of ours is in no description yet.
+    pub(super) fn has_more_to_offer(&self) -> bool {
+        self.out.iter().any(|track| self.local.section_of_track(&track.id).is_none())
     }
 
     /// Adds what our first offer carries: a track of each configured kind and the channels.
@@ -135,13 +147,13 @@ impl Link {
         for kind in [MediaKind::Audio, MediaKind::Video] {
             let codecs = configured(config, kind);
             let Some(&first) = codecs.first() else { continue };
-            let (identity, id) = (StreamIdentity::random(), random_id());
-            let track = local_track(identity, &id, first);
+            let (identity, id, key) = (StreamIdentity::random(), random_id(), StreamKey::main(kind));
+            let track = local_track(identity, &id, &key, first);
             let transceiver = self.pc.add_transceiver_from_track(track.clone(), None).await?;
             // A sender offers only the codec of its track unless told otherwise.
             transceiver.set_codec_preferences(preferences(&codecs)).await?;
             let sender = transceiver.sender().await?.ok_or(Error::ErrRTPSenderNotExisted)?;
-            *self.out_track(kind) = Some(OutTrack { identity, id, bound: first, track, sender });
+            self.out.push(OutTrack { key, identity, id, bound: first, track, sender });
         }
         self.control = Some(self.pc.create_data_channel(CONTROL_LABEL, None).await?);
         let options = match config.data_channel {
@@ -154,25 +166,34 @@ impl Link {
         self.pc.create_data_channel(MESSAGE_LABEL, Some(options)).await.map(Some)
     }
 
-    /// Adds a track of ours to a section that the peer offered, once it is known which codec it takes.
-    pub(super) async fn add_track(&mut self, kind: MediaKind, codec: Codec) -> Result<(), Error> {
+    /// Adds a track of ours to a section that has none, once it is known which codec the peer takes; to a new one if there
+    /// is no such section.
+    pub(super) async fn add_track(&mut self, key: StreamKey, codec: Codec) -> Result<(), Error> {
         let (identity, id) = (StreamIdentity::random(), random_id());
-        let track = local_track(identity, &id, codec);
+        let track = local_track(identity, &id, &key, codec);
         let sender = self.pc.add_track(track.clone()).await?;
-        *self.out_track(kind) = Some(OutTrack { identity, id, bound: codec, track, sender });
+        self.out.push(OutTrack { key, identity, id, bound: codec, track, sender });
         Ok(())
+    }
+
+    /// Sends a track of ours no longer.
+    pub(super) async fn remove_track(&mut self, key: &StreamKey) -> Result<(), Error> {
+        match self.take_out_track(key) {
+            Some(track) => self.pc.remove_track(&track.sender).await,
+            None => Ok(()),
+        }
     }
 
     /// Makes the interceptors know a track by another codec: retransmissions are of that one then. For the peer it stays
     /// the same track, with the same numbers.
     ///
     /// The stack's own way to replace a track leaves nothing sent at all, so the track is removed and added again.
-    pub(super) async fn rebind(&mut self, codec: Codec) -> Result<(), Error> {
-        let Some(OutTrack { identity, id, sender, .. }) = self.out_track(codec.kind()).take() else { return Ok(()) };
+    pub(super) async fn rebind(&mut self, key: &StreamKey, codec: Codec) -> Result<(), Error> {
+        let Some(OutTrack { key, identity, id, sender, .. }) = self.take_out_track(key) else { return Ok(()) };
         self.pc.remove_track(&sender).await?;
-        let track = local_track(identity, &id, codec);
+        let track = local_track(identity, &id, &key, codec);
         let sender = self.pc.add_track(track.clone()).await?;
-        *self.out_track(codec.kind()) = Some(OutTrack { identity, id, bound: codec, track, sender });
+        self.out.push(OutTrack { key, identity, id, bound: codec, track, sender });
         Ok(())
     }
 
@@ -189,7 +210,7 @@ impl Link {
 }
 
 /// Feedback is routed by track id: it must not be the same as one of the peer's.
-fn local_track(identity: StreamIdentity, id: &str, codec: Codec) -> Arc<TrackLocalStaticRTP> {
+fn local_track(identity: StreamIdentity, id: &str, key: &StreamKey, codec: Codec) -> Arc<TrackLocalStaticRTP> {
     let coding = RTCRtpEncodingParameters {
         rtp_coding_parameters: RTCRtpCodingParameters {
             ssrc: Some(identity.ssrc),
@@ -200,7 +221,8 @@ fn local_track(identity: StreamIdentity, id: &str, codec: Codec) -> Arc<TrackLoc
         codec: rtc_codec(codec),
         ..Default::default()
     };
-    let (stream, kind) = ("remotemedia".to_owned(), codec.kind());
-    let track = MediaStreamTrack::new(stream, id.to_owned(), kind.to_string(), codec_kind(kind), vec![coding]);
+    let (stream, kind) = (key.stream.as_deref().unwrap_or(MAIN_STREAM), codec.kind());
+    let track =
+        MediaStreamTrack::new(stream.to_owned(), id.to_owned(), kind.to_string(), codec_kind(kind), vec![coding]);
     Arc::new(TrackLocalStaticRTP::new(track))
 }

@@ -10,6 +10,7 @@ mod conversation;
 mod farewell;
 mod feedback;
 mod framing;
+mod incoming;
 mod link;
 mod missing;
 mod negotiation;
@@ -19,6 +20,7 @@ mod peer;
 mod reader;
 mod sdp;
 mod stages;
+mod streams;
 mod timers;
 
 use std::sync::Arc;

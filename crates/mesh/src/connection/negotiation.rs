@@ -18,6 +18,7 @@ use super::{
 use crate::{
     ConnectionReport, ConnectionStage, Feedback, IceCandidate, MeshConfig, SignalingMessage,
     connection::sdp::Description,
+    stream_key::StreamKey,
     wire::{WireConfig, WireShared},
 };
 
@@ -180,6 +181,7 @@ impl Actor {
     async fn negotiated(&mut self) -> Result<(), End> {
         self.report.reached(ConnectionStage::Checking);
         self.settle_tracks().await?;
+        self.end_streams();
         let Some(link) = &mut self.link else { return Ok(()) };
         link.routes.set_codecs(all_codecs(&link.local));
         let Some(remote) = &link.remote else { return Ok(()) };
@@ -188,6 +190,9 @@ impl Actor {
             self.add_candidate(candidate).await;
         }
         self.publish_path();
+        if self.link.as_ref().is_some_and(Link::has_more_to_offer) {
+            self.negotiate_soon();
+        }
         if self.link.as_ref().is_some_and(|link| link.connected) {
             self.publish_media();
             self.tell_of_no_video();
@@ -198,48 +203,57 @@ impl Actor {
     /// Brings our tracks in line with what the peer takes.
     async fn settle_tracks(&mut self) -> Result<(), End> {
         let config = self.shared.config.clone();
-        for kind in [MediaKind::Audio, MediaKind::Video] {
+        let keys: Vec<StreamKey> = self.link.iter().flat_map(|l| &l.out).map(|track| track.key.clone()).collect();
+        for key in keys {
             let Some(link) = &mut self.link else { return Ok(()) };
             let Some(remote) = link.remote.clone() else { return Ok(()) };
-            let Some(out) = link.out_track(kind) else { continue };
-            let (identity, bound, sender) = (out.identity, out.bound, out.sender.clone());
+            let Some(out) = link.out_track(&key) else { continue };
+            let own_section = link.local.section_of_track(&out.id);
+            if key.stream.is_some() && own_section.is_none() {
+                // It is still to be offered.
+                continue;
+            }
+            let (kind, identity, bound, sender) = (key.kind, out.identity, out.bound, out.sender.clone());
+            let theirs = match &key.stream {
+                Some(_) => own_section.and_then(|own| remote.counterpart(own)),
+                None => remote.media(kind),
+            };
             let negotiated = sender.get_parameters().await.map(|p| p.rtp_parameters.codecs).unwrap_or_default();
             let known = configured(&config, kind);
-            let section = remote.media(kind).filter(|section| section.receives);
+            let section = theirs.filter(|section| section.receives);
             let accepted: Vec<(Codec, u8)> = section.map(|s| s.codecs.clone()).unwrap_or_default();
             let usable: Vec<(Codec, u8)> = accepted
                 .into_iter()
                 .filter(|(codec, pt)| known.contains(codec) && negotiated.iter().any(|n| n.payload_type == *pt))
                 .collect();
             let expected = usable.first().map_or(bound, |(codec, _)| *codec);
-            self.peer.media.set_stream(kind, identity, expected, usable.clone());
+            self.peer.media.set_stream(key.clone(), identity, expected, usable.clone());
             let Some(link) = &mut self.link else { return Ok(()) };
             let rebound = match usable.first() {
                 // A section that the peer turned down must not keep a sender: no later description could be made.
-                None if section.is_none() => {
-                    let removed = link.pc.remove_track(&sender).await;
-                    *link.out_track(kind) = None;
-                    removed
-                }
+                None if section.is_none() => link.remove_track(&key).await,
                 // The interceptors know the track by a codec that will not be sent.
-                Some(_) if !link.connected && expected != bound => link.rebind(expected).await,
-                Some(_) if !usable.iter().any(|(codec, _)| *codec == bound) => link.rebind(expected).await,
+                Some(_) if !link.connected && expected != bound => link.rebind(&key, expected).await,
+                Some(_) if !usable.iter().any(|(codec, _)| *codec == bound) => link.rebind(&key, expected).await,
                 _ => Ok(()),
             };
             if let Err(error) = rebound {
                 tracing::debug!(peer = %self.peer.id, %kind, error = %super::brief(&error), "changing a track");
+            }
+            if key.stream.is_some() && usable.is_empty() {
+                self.refuse_stream(key);
             }
         }
         Ok(())
     }
 
     /// Media is sent in another codec than before.
-    pub(super) async fn use_codec(&mut self, codec: Codec) {
+    pub(super) async fn use_codec(&mut self, key: &StreamKey, codec: Codec) {
         let Some(link) = self.link.as_mut().filter(|l| l.connected) else { return };
-        if link.out_track(codec.kind()).as_ref().is_none_or(|t| t.bound == codec) {
+        if link.out_track(key).is_none_or(|t| t.bound == codec) {
             return;
         }
-        if let Err(error) = link.rebind(codec).await {
+        if let Err(error) = link.rebind(key, codec).await {
             tracing::debug!(peer = %self.peer.id, %codec, error = %super::brief(&error), "changing the codec");
         }
         self.publish_media();
@@ -262,6 +276,7 @@ impl Actor {
             self.shared.feedback(Feedback::MediaReady { peer: peer.clone(), audio, video });
             self.shared.feedback(Feedback::TargetBitrate { peer, rate });
         }
+        self.publish_streams();
     }
 
     /// A candidate of the peer came.
@@ -375,7 +390,9 @@ async fn add_own_track(
         section.codecs.iter().map(|(codec, _)| *codec).find(|codec| known.contains(codec))
     });
     match codec {
-        Some(codec) if link.out_track(kind).is_none() => link.add_track(kind, codec).await,
+        Some(codec) if link.out_track(&StreamKey::main(kind)).is_none() => {
+            link.add_track(StreamKey::main(kind), codec).await
+        }
         _ => Ok(()),
     }
 }

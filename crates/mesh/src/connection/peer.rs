@@ -1,6 +1,9 @@
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::AcqRel},
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::AcqRel},
+    },
 };
 
 use parking_lot::Mutex;
@@ -9,7 +12,8 @@ use tokio::sync::{mpsc, watch};
 
 use super::{candidates::EarlyCandidates, channels::MessagePath};
 use crate::{
-    ConnectionReport, DisconnectReason, PeerMetrics, PeerStatus, SignalingError, SignalingMessage, outgoing::MediaQueue,
+    ConnectionReport, DisconnectReason, PeerMetrics, PeerStatus, SignalingError, SignalingMessage,
+    outgoing::MediaQueue, stream_key::StreamKey,
 };
 
 /// What the handles of a mesh and the actor of one connection share.
@@ -20,6 +24,8 @@ pub(crate) struct Peer {
     pub(crate) state: watch::Sender<PeerState>,
     pub(crate) path: watch::Sender<PathState>,
     pub(crate) media: Arc<MediaQueue>,
+    /// The named streams that were asked for, whether or not they can be sent yet.
+    pub(crate) opened: Mutex<HashSet<StreamKey>>,
     pub(crate) counters: Counters,
     pub(crate) snapshot: Mutex<Snapshot>,
     waiters: AtomicUsize,
@@ -45,7 +51,11 @@ pub(crate) enum Command {
     /// Nobody waits for the connection any more.
     Unwanted,
     /// Media is sent in another codec than before.
-    UseCodec(Codec),
+    UseCodec(StreamKey, Codec),
+    /// Send one more stream.
+    OpenStream(StreamKey),
+    /// Send a stream no longer.
+    CloseStream(StreamKey),
     /// Look for a new path.
     RestartIce,
     /// Ask the peer to say when its playout has come to this timestamp of our audio.
@@ -148,6 +158,7 @@ impl Peer {
             state: watch::Sender::new(PeerState::Connecting),
             path: watch::Sender::new(PathState::Opening),
             media: Arc::default(),
+            opened: Mutex::default(),
             counters: Counters::default(),
             snapshot: Mutex::default(),
             waiters: AtomicUsize::new(0),
@@ -158,9 +169,16 @@ impl Peer {
 
     /// Hands a command over. A flood of them beyond the queue is dropped, which is said here.
     pub(crate) fn command(&self, command: Command) {
-        if self.commands.try_send(command).is_err() {
+        self.try_command(command);
+    }
+
+    /// The same; whether it was taken.
+    pub(crate) fn try_command(&self, command: Command) -> bool {
+        let taken = self.commands.try_send(command).is_ok();
+        if !taken {
             tracing::debug!(peer = %self.id, "dropped a command: the connection is over or swamped");
         }
+        taken
     }
 
     pub(crate) fn is_connected(&self) -> bool {

@@ -26,6 +26,8 @@ pub(super) struct Section {
     /// `audio`, `video`, `application` or something unknown.
     pub(super) media: String,
     pub(super) mid: Option<String>,
+    /// The stream and the track that whoever describes it sends there (RFC 8830).
+    pub(super) msid: Option<(String, String)>,
     /// Not rejected.
     pub(super) accepted: bool,
     pub(super) sends: bool,
@@ -75,6 +77,8 @@ impl Description {
                     section.accepted = true;
                 } else if let Some(value) = line.strip_prefix("a=mid:") {
                     section.mid = Some(value.to_owned());
+                } else if let Some(value) = line.strip_prefix("a=msid:") {
+                    section.msid = value.split_once(' ').map(|(stream, track)| (stream.to_owned(), track.to_owned()));
                 } else if let Some(value) = line.strip_prefix("a=max-message-size:") {
                     section.max_message_size = value.trim().parse().ok();
                 } else {
@@ -102,6 +106,16 @@ impl Description {
     pub(super) fn sections_of(&self, kind: MediaKind) -> impl Iterator<Item = &Section> {
         let name = kind.to_string();
         self.sections.iter().filter(move |s| s.media == name && s.accepted)
+    }
+
+    /// The section in which whoever describes it sends the track of that id.
+    pub(super) fn section_of_track(&self, track: &str) -> Option<&Section> {
+        self.sections.iter().find(|s| s.msid.as_ref().is_some_and(|(_, id)| id == track))
+    }
+
+    /// What stands here for `section` of the other side's description, unless it is turned down.
+    pub(super) fn counterpart(&self, section: &Section) -> Option<&Section> {
+        self.sections.iter().find(|s| s.accepted && s.mid.is_some() && s.mid == section.mid)
     }
 
     /// The accepted data section.
@@ -185,7 +199,7 @@ mod tests {
     const OFFER: &str = "v=0\r\no=- 1 2 IN IP4 0.0.0.0\r\ns=-\r\na=fingerprint:sha-256 AB:CD\r\n\
         m=audio 9 UDP/TLS/RTP/SAVPF 111 0\r\na=mid:0\r\na=ice-ufrag:abcd\r\na=rtpmap:111 opus/48000/2\r\n\
         a=rtpmap:0 PCMU/8000\r\na=sendrecv\r\n\
-        m=video 9 UDP/TLS/RTP/SAVPF 98 100 102 125 96 97\r\na=mid:1\r\na=ice-ufrag:abcd\r\na=rtpmap:96 VP8/90000\r\n\
+        m=video 9 UDP/TLS/RTP/SAVPF 98 100 102 125 96 97\r\na=mid:1\r\na=msid:home cam\r\na=ice-ufrag:abcd\r\na=rtpmap:96 VP8/90000\r\n\
         a=rtpmap:97 rtx/90000\r\na=fmtp:97 apt=96\r\na=rtpmap:98 VP9/90000\r\na=fmtp:98 profile-id=0\r\n\
         a=rtpmap:100 VP9/90000\r\na=fmtp:100 profile-id=2\r\na=rtpmap:102 H264/90000\r\n\
         a=fmtp:102 packetization-mode=0;profile-level-id=42e01f\r\na=rtpmap:125 H264/90000\r\n\
@@ -203,6 +217,8 @@ mod tests {
         assert!(video.receives && !video.sends);
         assert_eq!(d.media(MediaKind::Audio).unwrap().codecs, [(Codec::Opus, 111)]);
         assert_eq!(d.data().unwrap().max_message_size, Some(262_144));
+        assert_eq!(d.section_of_track("cam").unwrap().mid.as_deref(), Some("1"));
+        assert_eq!(d.counterpart(video).unwrap().mid.as_deref(), Some("1"));
     }
 
     #[test]

@@ -1,23 +1,16 @@
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use remotemedia_media::MediaKind;
 use tokio::time::Instant;
-use webrtc::{
-    media_stream::track_remote::TrackRemote,
-    peer_connection::{RTCIceConnectionState, RTCPeerConnectionState},
-};
+use webrtc::peer_connection::{RTCIceConnectionState, RTCPeerConnectionState};
 
 use super::{
     actor::{Actor, End},
     build::{PcEvent, What},
     is_polite,
     peer::{PathState, PeerState},
-    reader,
     timers::{RESTART_PATIENCE, STATUS_INTERVAL},
 };
-use crate::{
-    ConnectionReport, ConnectionStage, DisconnectReason, Feedback, IncomingTrack, MeshEvent, incoming::TrackQueue,
-};
+use crate::{ConnectionReport, ConnectionStage, DisconnectReason, Feedback, MeshEvent};
 
 /// Pause before the next try after one that failed at once.
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
@@ -130,6 +123,8 @@ impl Actor {
 
     pub(super) fn withdraw_media(&mut self) {
         self.peer.media.clear();
+        self.peer.opened.lock().clear();
+        self.published_streams.clear();
         if self.published.take().is_some() {
             self.shared.feedback(Feedback::MediaGone { peer: self.peer.id.clone() });
         }
@@ -142,19 +137,5 @@ impl Actor {
             let reconnected = MeshEvent::PeerReconnected { peer: peer.clone() };
             self.shared.event(if reconnecting { MeshEvent::PeerReconnecting { peer } } else { reconnected });
         }
-    }
-
-    async fn on_track(&mut self, track: Arc<dyn TrackRemote>) {
-        let kind = match track.kind().await {
-            rtc::rtp_transceiver::rtp_sender::RtpCodecKind::Audio => MediaKind::Audio,
-            rtc::rtp_transceiver::rtp_sender::RtpCodecKind::Video => MediaKind::Video,
-            _ => return,
-        };
-        let Some(link) = &self.link else { return };
-        let queue = Arc::new(TrackQueue::default());
-        let incoming = IncomingTrack::new(self.peer.id.clone(), kind, queue.clone());
-        let read = reader::read_track(track, kind, link.routes.clone(), queue, self.peer.clone());
-        self.shared.tasks.spawn(read);
-        self.shared.track(incoming);
     }
 }

@@ -171,7 +171,7 @@ fn every_keyframe_request_reaches_the_sender() {
             track.request_keyframe();
             let request = async {
                 while let Some(feedback) = pair.alice.next_feedback().await {
-                    if feedback == (Feedback::KeyframeRequested { peer: id("bob") }) {
+                    if feedback == (Feedback::KeyframeRequested { peer: id("bob"), stream: None }) {
                         return;
                     }
                 }

@@ -51,7 +51,7 @@ async fn a_keyframe_is_asked_for_at_most_once_per_round_trip() {
         tokio::task::yield_now().await;
     }
     soon("the request", async {
-        while alice.next_feedback().await != Some(Feedback::KeyframeRequested { peer: id("bob") }) {}
+        while alice.next_feedback().await != Some(Feedback::KeyframeRequested { peer: id("bob"), stream: None }) {}
     })
     .await;
     // Measured once a second.

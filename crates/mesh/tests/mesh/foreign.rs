@@ -281,7 +281,9 @@ async fn a_foreign_caller_gets_media_messages_and_keyframe_requests() {
     .await;
     remote.write_rtcp(vec![Box::new(PictureLossIndication { sender_ssrc: 0, media_ssrc: ssrc })]).await.unwrap();
     soon("the request arrives", async {
-        while soon("feedback", alice.next_feedback()).await != Some(Feedback::KeyframeRequested { peer: id("bob") }) {}
+        while soon("feedback", alice.next_feedback()).await
+            != Some(Feedback::KeyframeRequested { peer: id("bob"), stream: None })
+        {}
     })
     .await;
     // It closes without a word: the channel tells.

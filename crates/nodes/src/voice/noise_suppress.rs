@@ -224,6 +224,7 @@ impl LightChannel {
         self.noisy.iter_mut().for_each(|sample| *sample *= SCALE);
         self.network.process_frame(&mut self.clean, &self.noisy);
         self.clean.iter_mut().for_each(|sample| *sample /= SCALE);
-        self.down.convert(&self.clean, to)
+        self.down.convert(&self.clean, to)?;
+        Ok(())
     }
 }

@@ -8,7 +8,7 @@ use remotemedia_codecs::{AudioDecoder, AudioDecoderSettings, audio_decoder};
 use remotemedia_jitter::{
     AudioPacket, AudioPlayout, PacketDecoder, PlayoutConfig, PlayoutStats, PullPhase, Pulled, UndecodablePacket,
 };
-use remotemedia_media::{AudioFrame, Codec, MediaKind, PeerId, RtpTimestamp};
+use remotemedia_media::{AudioFrame, Codec, MediaKind, RtpTimestamp};
 use remotemedia_mesh::{IncomingTrack, Mesh, TrackItem};
 use remotemedia_rtp::opus_carries_redundancy;
 use tokio::{
@@ -16,7 +16,7 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::{executor::Executor, inbox::Inbox, media_time::MediaTime};
+use super::{executor::Executor, inbox::Inbox, media_time::MediaTime, origin::Origin};
 
 /// Length of the frames that readers get.
 const FRAME: Duration = Duration::from_millis(20);
@@ -40,7 +40,7 @@ enum Request {
     TellWhenPlayed(RtpTimestamp),
 }
 
-/// The playout of one peer. Dropping it ends it.
+/// The playout of one stream of a peer. Dropping it ends it.
 #[derive(Debug)]
 pub(super) struct AudioSink {
     requests: mpsc::UnboundedSender<Request>,
@@ -48,9 +48,10 @@ pub(super) struct AudioSink {
 }
 
 impl AudioSink {
-    /// Starts the playout. It gives frames once somebody pulls them: silence until there is a track.
+    /// Starts the playout. It gives frames once somebody pulls them: silence until there is a track. That of a named stream
+    /// ends with its track.
     pub(super) fn start(
-        peer: PeerId,
+        origin: Origin,
         inbox: Arc<Inbox>,
         executor: Executor,
         config: watch::Receiver<PlayoutConfig>,
@@ -60,7 +61,7 @@ impl AudioSink {
         let (requests, incoming) = mpsc::unbounded_channel();
         let stats = Arc::new(Mutex::new(PlayoutStats::default()));
         let task = Task {
-            peer,
+            origin,
             inbox,
             executor,
             config,
@@ -95,7 +96,7 @@ impl AudioSink {
 }
 
 struct Task {
-    peer: PeerId,
+    origin: Origin,
     inbox: Arc<Inbox>,
     executor: Executor,
     config: watch::Receiver<PlayoutConfig>,
@@ -152,6 +153,9 @@ impl Task {
                     None => return,
                 },
                 item = next_item(&mut self.track) => {
+                    if item.is_none() && self.origin.stream.is_some() {
+                        return;
+                    }
                     self.take(item);
                     if !self.runs_dry() {
                         due = next;
@@ -160,7 +164,7 @@ impl Task {
                 Ok(()) = self.config.changed() => {
                     let config = *self.config.borrow_and_update();
                     if let Some(Err(error)) = self.playout.as_mut().map(|p| p.set_delays(&config)) {
-                        tracing::error!(peer = %self.peer, %error, "the playout delay stays as it was");
+                        tracing::error!(peer = %self.origin.peer, %error, "the playout delay stays as it was");
                     }
                 }
             }
@@ -180,6 +184,9 @@ impl Task {
                     }
                 }
                 item = next_item(&mut self.track) => {
+                    if item.is_none() && self.origin.stream.is_some() {
+                        return None;
+                    }
                     if !matches!(item, Some(TrackItem::Packet { .. })) {
                         self.take(item);
                     }
@@ -232,7 +239,7 @@ impl Task {
             let config = *self.config.borrow_and_update();
             match new_playout(config) {
                 Ok(playout) => self.playout = Some(Box::new(playout)),
-                Err(error) => tracing::error!(peer = %self.peer, %error, "audio cannot be played out"),
+                Err(error) => tracing::error!(peer = %self.origin.peer, %error, "audio cannot be played out"),
             }
         }
         self.playout.as_deref_mut()
@@ -264,10 +271,10 @@ impl Task {
             Ok(mut frame) => {
                 frame.timestamp = Some(self.position);
                 frame.capture_time = capture_time;
-                frame.source = Some(self.peer.clone());
+                self.origin.mark_audio(&mut frame);
                 self.inbox.audio.push(Arc::new(frame));
             }
-            Err(error) => tracing::error!(peer = %self.peer, %error, "audio cannot be played out"),
+            Err(error) => tracing::error!(peer = %self.origin.peer, %error, "audio cannot be played out"),
         }
         self.position += FRAME;
     }
@@ -281,7 +288,7 @@ impl Task {
         let until = first + u32::try_from(sounded).unwrap_or(0);
         asked.dry = if pulled.from_packets == 0 { asked.dry + 1 } else { 0 };
         if until.since(asked.until) >= 0 || asked.dry >= DRY {
-            self.mesh.tell_played(&self.peer, until);
+            self.mesh.tell_played(&self.origin.peer, until);
             self.asked = None;
         }
     }

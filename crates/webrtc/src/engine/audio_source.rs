@@ -16,7 +16,7 @@ use super::{
     EngineShared,
     clock::{AUDIO_GAP, AudioStamper},
     reframe::Reframer,
-    roster::Audience,
+    roster::{Address, Listener},
     sent_log::SentLog,
 };
 use crate::codec_config::AudioSettings;
@@ -63,7 +63,7 @@ impl AudioSource {
     pub(crate) fn start(
         shared: Arc<EngineShared>,
         mesh: Mesh,
-        audience: Audience,
+        address: Address,
         settings: AudioSettings,
         capacity: Duration,
         controls: watch::Receiver<AudioControls>,
@@ -78,7 +78,7 @@ impl AudioSource {
         let task = Task {
             shared,
             mesh,
-            audience,
+            address,
             settings,
             controls,
             stamper,
@@ -130,7 +130,7 @@ impl AudioSource {
 struct Task {
     shared: Arc<EngineShared>,
     mesh: Mesh,
-    audience: Audience,
+    address: Address,
     settings: AudioSettings,
     controls: watch::Receiver<AudioControls>,
     stamper: AudioStamper,
@@ -220,15 +220,13 @@ impl Task {
     async fn send(&mut self, mut pcm: Vec<f32>, marker: &mut bool, heard: Duration) {
         let timestamp = self.stamper.take(TICKS);
         let now = Instant::now();
-        if let Audience::Peer(peer) = &self.audience {
-            // What is queued far ahead keeps broadcasts away until it is over.
-            self.shared.roster.mark_direct(peer, MediaKind::Audio, now);
-        }
-        let peers = self.shared.roster.audience(&self.audience, MediaKind::Audio, now);
+        // What is queued far ahead keeps broadcasts away until it is over.
+        self.shared.roster.mark_direct(&self.address, MediaKind::Audio, now);
+        let listeners = self.shared.roster.audience(&self.address, MediaKind::Audio, now);
         let wanted = if self.controls.borrow().muted { 0.0 } else { 1.0 };
         let was = std::mem::replace(&mut self.gain, wanted);
         let is_silent = was == 0.0 && wanted == 0.0;
-        if peers.is_empty() || (is_silent && self.tail == 0) {
+        if listeners.is_empty() || (is_silent && self.tail == 0) {
             *marker = true;
             return;
         }
@@ -243,8 +241,14 @@ impl Task {
         self.log.sent(timestamp + TICKS, heard);
         let packet = OutgoingPacket { timestamp, marker: *marker, payload };
         *marker = false;
-        for (peer, _) in peers {
-            if let Err(error) = self.mesh.send_media(&peer, Codec::Opus, std::slice::from_ref(&packet), false) {
+        let packets = std::slice::from_ref(&packet);
+        for Listener { peer, .. } in listeners {
+            self.shared.roster.mark_sent(&peer, &self.address, MediaKind::Audio, now);
+            let sent = match &self.address.stream {
+                Some(stream) => self.mesh.send_stream(&peer, stream, Codec::Opus, packets, false),
+                None => self.mesh.send_media(&peer, Codec::Opus, packets, false),
+            };
+            if let Err(error) = sent {
                 tracing::debug!(%peer, %error, "audio was not sent");
             }
         }

@@ -18,16 +18,24 @@ const AUDIO_DEPTH: usize = 100;
 /// A quarter of a second at 30 frames per second: pictures are large, and old ones of no use.
 const VIDEO_DEPTH: usize = 8;
 
-/// One peer's decoded audio and video.
+/// The decoded audio and video of one peer, or of one of its named streams.
 #[derive(Debug)]
 pub(crate) struct Inbox {
-    pub(crate) audio: Feed<AudioFrame>,
-    pub(crate) video: Feed<VideoFrame>,
+    pub(crate) audio: Arc<Feed<AudioFrame>>,
+    pub(crate) video: Arc<Feed<VideoFrame>>,
 }
 
 impl Inbox {
     pub(crate) fn new() -> Self {
-        Self { audio: Feed::new(AUDIO_DEPTH), video: Feed::new(VIDEO_DEPTH) }
+        Self { audio: Arc::new(Feed::new(AUDIO_DEPTH, None)), video: Arc::new(Feed::new(VIDEO_DEPTH, None)) }
+    }
+
+    /// The inbox of a named stream: the taps of the peer's get its frames too.
+    pub(crate) fn of_stream(peer: &Self) -> Self {
+        Self {
+            audio: Arc::new(Feed::new(AUDIO_DEPTH, Some(Arc::clone(&peer.audio)))),
+            video: Arc::new(Feed::new(VIDEO_DEPTH, Some(Arc::clone(&peer.video)))),
+        }
     }
 
     /// The peer is gone: what waits can still be taken, then readers see the end.
@@ -47,9 +55,11 @@ impl Inbox {
 pub(crate) struct Feed<T> {
     pulled: FrameQueue<T>,
     taps: Mutex<Taps<T>>,
-    /// Told when the first reader comes: whoever fills the feed may begin to.
+    /// Told when a reader comes: whoever fills the feed may begin to.
     wanted: Notify,
     depth: usize,
+    /// Whose taps get every frame too.
+    above: Option<Arc<Feed<T>>>,
 }
 
 #[derive(Debug)]
@@ -59,29 +69,35 @@ struct Taps<T> {
 }
 
 impl<T> Feed<T> {
-    fn new(depth: usize) -> Self {
+    fn new(depth: usize, above: Option<Arc<Self>>) -> Self {
         let taps = Mutex::new(Taps { queues: Vec::new(), closed: false });
-        Self { pulled: FrameQueue::new(depth), taps, wanted: Notify::new(), depth }
+        Self { pulled: FrameQueue::new(depth), taps, wanted: Notify::new(), depth, above }
     }
 
     /// Gives a frame to everybody who reads.
     pub(crate) fn push(&self, frame: Arc<T>) {
+        if let Some(above) = &self.above {
+            above.push_to_taps(&frame);
+        }
+        self.push_to_taps(&frame);
+        self.pulled.push(frame);
+    }
+
+    fn push_to_taps(&self, frame: &Arc<T>) {
         let mut taps = self.taps.lock();
         taps.queues.retain(|tap| match tap.upgrade() {
             Some(tap) => {
-                tap.push(Arc::clone(&frame));
+                tap.push(Arc::clone(frame));
                 true
             }
             None => false,
         });
-        drop(taps);
-        self.pulled.push(frame);
     }
 
     /// As [`FrameQueue::pull`].
     pub(crate) async fn pull(&self) -> Option<Arc<T>> {
         if self.pulled.begin() {
-            self.wanted.notify_one();
+            self.wanted.notify_waiters();
         }
         self.pulled.pull().await
     }
@@ -95,15 +111,44 @@ impl<T> Feed<T> {
             tap.close();
         }
         taps.queues.push(Arc::downgrade(&tap));
-        self.wanted.notify_one();
+        drop(taps);
+        self.wanted.notify_waiters();
         tap
     }
 
     /// Returns once somebody reads.
     pub(crate) async fn wait_for_reader(&self) {
-        while !self.pulled.is_pulled() && self.taps.lock().queues.is_empty() {
-            self.wanted.notified().await;
+        loop {
+            // Registered before the look, so that a reader who comes in between is not missed.
+            let wanted = self.wanted.notified();
+            tokio::pin!(wanted);
+            wanted.as_mut().enable();
+            let Some(above) = &self.above else {
+                if self.is_read() {
+                    return;
+                }
+                wanted.await;
+                continue;
+            };
+            let tapped = above.wanted.notified();
+            tokio::pin!(tapped);
+            tapped.as_mut().enable();
+            if self.is_read() || above.is_tapped() {
+                return;
+            }
+            tokio::select! {
+                () = wanted => {}
+                () = tapped => {}
+            }
         }
+    }
+
+    fn is_read(&self) -> bool {
+        self.pulled.is_pulled() || self.is_tapped()
+    }
+
+    fn is_tapped(&self) -> bool {
+        !self.taps.lock().queues.is_empty()
     }
 
     /// Frames dropped so far since nobody pulled them in time.
@@ -115,7 +160,7 @@ impl<T> Feed<T> {
         self.pulled.is_over()
     }
 
-    fn close(&self) {
+    pub(crate) fn close(&self) {
         self.pulled.close();
         let mut taps = self.taps.lock();
         taps.closed = true;
@@ -239,7 +284,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_tap_gets_every_frame_that_those_who_pull_share() {
-        let feed = Feed::new(4);
+        let feed = Feed::new(4, None);
         let taps = [feed.tap(), feed.tap()];
         assert!(tokio::time::timeout(std::time::Duration::from_millis(1), feed.pull()).await.is_err());
         feed.push(Arc::new(1));
@@ -252,6 +297,22 @@ mod tests {
         }
         assert_eq!(feed.tap().pull().await, None, "a tap of a peer that left sees the end at once");
         assert_eq!(feed.pull().await.as_deref(), Some(&1));
+    }
+
+    #[tokio::test]
+    async fn the_taps_of_a_peer_get_the_frames_of_its_named_streams_but_those_who_pull_from_it_do_not() {
+        let peer = Arc::new(Feed::new(4, None));
+        let stream = Feed::new(4, Some(Arc::clone(&peer)));
+        let waiting = stream.wait_for_reader();
+        tokio::pin!(waiting);
+        assert!(futures_util::poll!(waiting.as_mut()).is_pending());
+        let tap = peer.tap();
+        waiting.await;
+        stream.push(Arc::new(1));
+        peer.push(Arc::new(2));
+        assert_eq!(tap.pull().await.as_deref(), Some(&1));
+        assert_eq!(tap.pull().await.as_deref(), Some(&2));
+        assert!(!stream.pulled.is_pulled() && !peer.pulled.is_pulled());
     }
 
     #[tokio::test]

@@ -1,13 +1,19 @@
 //! What the engine knows of the connected peers.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{HashMap, hash_map},
+    time::Duration,
+};
 
 use parking_lot::RwLock;
-use remotemedia_media::{Bitrate, Codec, MediaKind, PeerId};
+use remotemedia_media::{Bitrate, Codec, MediaKind, PeerId, StreamId};
 use tokio::time::Instant;
 
 /// How long a source of one peer's own keeps a broadcast away from that peer.
 const DIRECT_HOLD: Duration = Duration::from_millis(500);
+
+/// How long after the last of it a stream still counts against what the network carries.
+const ACTIVE: Duration = Duration::from_secs(1);
 
 /// Who a source speaks to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -18,41 +24,106 @@ pub(crate) enum Audience {
     Peer(PeerId),
 }
 
-/// A peer's side of the media.
+/// Who a source speaks to, and as which stream.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Address {
+    pub(crate) audience: Audience,
+    /// `None` for the main stream of its kind.
+    pub(crate) stream: Option<StreamId>,
+}
+
+impl Address {
+    pub(crate) fn new(audience: Audience, stream: Option<StreamId>) -> Self {
+        Self { audience, stream }
+    }
+}
+
+/// What a peer takes as its main streams.
 #[derive(Clone, Debug)]
 pub(crate) struct PeerMedia {
     /// Whether it takes audio.
     pub(crate) audio: bool,
     /// The video codecs it takes, in order of preference.
     pub(crate) video: Vec<Codec>,
+}
+
+/// A peer that a source reaches.
+#[derive(Clone, Debug)]
+pub(crate) struct Listener {
+    pub(crate) peer: PeerId,
+    /// The codecs that it takes of that stream, in order of preference.
+    pub(crate) codecs: Vec<Codec>,
     /// What the network to it carries, all media together; `None` until there is an estimate.
     pub(crate) target: Option<Bitrate>,
-    direct_audio: Option<Instant>,
-    direct_video: Option<Instant>,
-    /// Whose picture was sent to it last.
-    shown: Option<Audience>,
+    /// How many streams of audio and of video it is sent now.
+    pub(crate) streams: (u32, u32),
+}
+
+/// What becomes of a named stream towards a peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StreamState {
+    /// Nobody has asked for it, or the answer is not there yet.
+    Unknown,
+    Ready,
+    /// The peer does not take it.
+    Refused,
+}
+
+/// A stream of media to one peer; the name is `None` for the main one of its kind.
+type Key = (MediaKind, Option<StreamId>);
+
+#[derive(Debug)]
+struct Entry {
+    media: PeerMedia,
+    /// The named streams whose negotiation is done. One without codecs was refused.
+    named: HashMap<(MediaKind, StreamId), Vec<Codec>>,
+    target: Option<Bitrate>,
+    /// Until when a source of the peer's own keeps broadcasts away.
+    direct: HashMap<Key, Instant>,
+    /// Whose media was sent last, and when.
+    sent: HashMap<Key, (Audience, Instant)>,
+}
+
+impl Entry {
+    fn codecs(&self, kind: MediaKind, stream: Option<&StreamId>) -> &[Codec] {
+        match (stream, kind) {
+            (Some(stream), kind) => self.named.get(&(kind, stream.clone())).map_or(&[], Vec::as_slice),
+            (None, MediaKind::Audio) if self.media.audio => &[Codec::Opus],
+            (None, MediaKind::Audio) => &[],
+            (None, MediaKind::Video) => &self.media.video,
+        }
+    }
+
+    /// How many streams of `kind` were sent lately.
+    fn active(&self, kind: MediaKind, now: Instant) -> u32 {
+        let is_active = |((k, _), (_, at)): &(&Key, &(Audience, Instant))| *k == kind && now < *at + ACTIVE;
+        self.sent.iter().filter(is_active).count().try_into().unwrap_or(u32::MAX)
+    }
 }
 
 /// The connected peers.
 #[derive(Debug, Default)]
 pub(crate) struct Roster {
-    peers: RwLock<HashMap<PeerId, PeerMedia>>,
+    peers: RwLock<HashMap<PeerId, Entry>>,
 }
 
 impl Roster {
     /// A peer's media was negotiated, for the first time or anew.
     pub(crate) fn insert(&self, peer: PeerId, audio: bool, video: Vec<Codec>) {
         let mut peers = self.peers.write();
-        let entry = peers.entry(peer).or_insert_with(|| PeerMedia {
-            audio,
-            video: Vec::new(),
-            target: None,
-            direct_audio: None,
-            direct_video: None,
-            shown: None,
-        });
-        entry.audio = audio;
-        entry.video = video;
+        let media = PeerMedia { audio, video };
+        match peers.entry(peer) {
+            hash_map::Entry::Occupied(mut entry) => entry.get_mut().media = media,
+            hash_map::Entry::Vacant(place) => {
+                place.insert(Entry {
+                    media,
+                    named: HashMap::new(),
+                    target: None,
+                    direct: HashMap::new(),
+                    sent: HashMap::new(),
+                });
+            }
+        }
     }
 
     pub(crate) fn remove(&self, peer: &PeerId) {
@@ -69,69 +140,105 @@ impl Roster {
         }
     }
 
+    /// A named stream was negotiated; without codecs it was refused.
+    pub(crate) fn set_stream(&self, peer: &PeerId, kind: MediaKind, stream: StreamId, codecs: Vec<Codec>) {
+        if let Some(entry) = self.peers.write().get_mut(peer) {
+            entry.named.insert((kind, stream), codecs);
+        }
+    }
+
+    /// Forgets a named stream. Answers the peers that had it.
+    pub(crate) fn remove_stream(&self, stream: &StreamId) -> Vec<PeerId> {
+        for entry in self.peers.write().values_mut() {
+            entry.named.retain(|(_, id), _| id != stream);
+            entry.direct.retain(|(_, id), _| id.as_ref() != Some(stream));
+            entry.sent.retain(|(_, id), _| id.as_ref() != Some(stream));
+        }
+        self.ids()
+    }
+
+    pub(crate) fn stream(&self, peer: &PeerId, kind: MediaKind, stream: &StreamId) -> StreamState {
+        let peers = self.peers.read();
+        match peers.get(peer).and_then(|entry| entry.named.get(&(kind, stream.clone()))) {
+            None => StreamState::Unknown,
+            Some(codecs) if codecs.is_empty() => StreamState::Refused,
+            Some(_) => StreamState::Ready,
+        }
+    }
+
     pub(crate) fn get(&self, peer: &PeerId) -> Option<PeerMedia> {
-        self.peers.read().get(peer).cloned()
+        self.peers.read().get(peer).map(|entry| entry.media.clone())
     }
 
     pub(crate) fn ids(&self) -> Vec<PeerId> {
         self.peers.read().keys().cloned().collect()
     }
 
-    /// Notes that `peer` is sent media of its own.
-    pub(crate) fn mark_direct(&self, peer: &PeerId, kind: MediaKind, now: Instant) {
+    /// Notes that the peer of `address` is sent media of its own.
+    pub(crate) fn mark_direct(&self, address: &Address, kind: MediaKind, now: Instant) {
+        let Audience::Peer(peer) = &address.audience else { return };
         if let Some(entry) = self.peers.write().get_mut(peer) {
-            match kind {
-                MediaKind::Audio => entry.direct_audio = Some(now + DIRECT_HOLD),
-                MediaKind::Video => entry.direct_video = Some(now + DIRECT_HOLD),
-            }
+            entry.direct.insert((kind, address.stream.clone()), now + DIRECT_HOLD);
         }
     }
 
-    /// Notes that `peer` is sent a picture of the source that speaks to `audience`.
-    pub(crate) fn mark_shown(&self, peer: &PeerId, audience: &Audience) {
-        if let Some(entry) = self.peers.write().get_mut(peer).filter(|e| e.shown.as_ref() != Some(audience)) {
-            entry.shown = Some(audience.clone());
+    /// Notes that `peer` is sent media of the source that speaks to `address`.
+    pub(crate) fn mark_sent(&self, peer: &PeerId, address: &Address, kind: MediaKind, now: Instant) {
+        if let Some(entry) = self.peers.write().get_mut(peer) {
+            entry.sent.insert((kind, address.stream.clone()), (address.audience.clone(), now));
         }
     }
 
-    /// Whether the last picture that was sent to `peer` was one of the source that speaks to `audience`. A decoder that
+    /// Whether the last picture that was sent to `peer` was one of the source that speaks to `address`. A decoder that
     /// was given another source's pictures in between has nothing to go on from.
-    pub(crate) fn is_shown(&self, peer: &PeerId, audience: &Audience) -> bool {
-        self.peers.read().get(peer).is_some_and(|entry| entry.shown.as_ref() == Some(audience))
+    pub(crate) fn is_shown(&self, peer: &PeerId, address: &Address) -> bool {
+        let peers = self.peers.read();
+        let last = peers.get(peer).and_then(|entry| entry.sent.get(&(MediaKind::Video, address.stream.clone())));
+        last.is_some_and(|(audience, _)| *audience == address.audience)
     }
 
     /// The peers that hear `audience`, or would if they had no source of their own.
     pub(crate) fn listeners(&self, audience: &Audience) -> Vec<PeerId> {
         let peers = self.peers.read();
-        let hears = |(id, media): (&PeerId, &PeerMedia)| {
-            let is_meant = match audience {
-                Audience::All => true,
-                Audience::Peer(peer) => peer == id,
-            };
-            (is_meant && media.audio).then(|| id.clone())
-        };
+        let hears = |(id, entry): (&PeerId, &Entry)| (is_meant(audience, id) && entry.media.audio).then(|| id.clone());
         peers.iter().filter_map(hears).collect()
     }
 
-    /// The peers that `audience` reaches now with media of `kind`.
-    pub(crate) fn audience(&self, audience: &Audience, kind: MediaKind, now: Instant) -> Vec<(PeerId, PeerMedia)> {
-        let takes = |media: &PeerMedia| match kind {
-            MediaKind::Audio => media.audio,
-            MediaKind::Video => !media.video.is_empty(),
-        };
+    /// The peers that are meant and take media of `kind`, but have not been asked yet to take the stream, or have not answered.
+    pub(crate) fn without_stream(&self, audience: &Audience, kind: MediaKind, stream: &StreamId) -> Vec<PeerId> {
         let peers = self.peers.read();
-        let reached = |(id, media): (&PeerId, &PeerMedia)| takes(media).then(|| (id.clone(), media.clone()));
-        match audience {
+        let lacks = |(id, entry): (&PeerId, &Entry)| {
+            let asks = is_meant(audience, id) && !entry.codecs(kind, None).is_empty();
+            (asks && !entry.named.contains_key(&(kind, stream.clone()))).then(|| id.clone())
+        };
+        peers.iter().filter_map(lacks).collect()
+    }
+
+    /// The peers that `address` reaches now with media of `kind`.
+    pub(crate) fn audience(&self, address: &Address, kind: MediaKind, now: Instant) -> Vec<Listener> {
+        let key = (kind, address.stream.clone());
+        let peers = self.peers.read();
+        let reached = |(id, entry): (&PeerId, &Entry)| {
+            let codecs = entry.codecs(kind, address.stream.as_ref());
+            let is_kept_away =
+                address.audience == Audience::All && entry.direct.get(&key).is_some_and(|until| *until > now);
+            if codecs.is_empty() || is_kept_away || !is_meant(&address.audience, id) {
+                return None;
+            }
+            let streams = (entry.active(MediaKind::Audio, now).max(1), entry.active(MediaKind::Video, now).max(1));
+            Some(Listener { peer: id.clone(), codecs: codecs.to_vec(), target: entry.target, streams })
+        };
+        match &address.audience {
             Audience::Peer(peer) => peers.get_key_value(peer).and_then(reached).into_iter().collect(),
-            Audience::All => peers
-                .iter()
-                .filter(|(_, media)| match kind {
-                    MediaKind::Audio => media.direct_audio.is_none_or(|until| until <= now),
-                    MediaKind::Video => media.direct_video.is_none_or(|until| until <= now),
-                })
-                .filter_map(reached)
-                .collect(),
+            Audience::All => peers.iter().filter_map(reached).collect(),
         }
+    }
+}
+
+fn is_meant(audience: &Audience, id: &PeerId) -> bool {
+    match audience {
+        Audience::All => true,
+        Audience::Peer(peer) => peer == id,
     }
 }
 
@@ -139,21 +246,59 @@ impl Roster {
 mod tests {
     use super::*;
 
+    fn id(name: &str) -> PeerId {
+        PeerId::new(name).unwrap()
+    }
+
+    fn reached(roster: &Roster, address: &Address, kind: MediaKind, at: Instant) -> Vec<PeerId> {
+        roster.audience(address, kind, at).into_iter().map(|listener| listener.peer).collect()
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_peer_with_a_source_of_its_own_is_left_out_of_broadcasts_for_half_a_second() {
         let roster = Roster::default();
-        let (bob, eve) = (PeerId::new("bob").unwrap(), PeerId::new("eve").unwrap());
+        let (bob, eve) = (id("bob"), id("eve"));
         roster.insert(bob.clone(), true, vec![Codec::Vp8]);
         roster.insert(eve.clone(), false, vec![]);
         let now = Instant::now();
-        let reached =
-            |kind, at| roster.audience(&Audience::All, kind, at).into_iter().map(|(id, _)| id).collect::<Vec<_>>();
-        assert_eq!(reached(MediaKind::Video, now), std::slice::from_ref(&bob));
-        roster.mark_direct(&bob, MediaKind::Video, now);
-        assert!(reached(MediaKind::Video, now + Duration::from_millis(499)).is_empty());
-        assert_eq!(reached(MediaKind::Video, now + Duration::from_millis(500)), std::slice::from_ref(&bob));
-        assert_eq!(reached(MediaKind::Audio, now), std::slice::from_ref(&bob));
-        assert_eq!(roster.audience(&Audience::Peer(bob.clone()), MediaKind::Video, now).len(), 1);
-        assert!(roster.audience(&Audience::Peer(eve), MediaKind::Audio, now).is_empty());
+        let all = Address::new(Audience::All, None);
+        let own = |peer: &PeerId| Address::new(Audience::Peer(peer.clone()), None);
+        assert_eq!(reached(&roster, &all, MediaKind::Video, now), std::slice::from_ref(&bob));
+        roster.mark_direct(&own(&bob), MediaKind::Video, now);
+        assert!(reached(&roster, &all, MediaKind::Video, now + Duration::from_millis(499)).is_empty());
+        let later = now + Duration::from_millis(500);
+        assert_eq!(reached(&roster, &all, MediaKind::Video, later), std::slice::from_ref(&bob));
+        assert_eq!(reached(&roster, &all, MediaKind::Audio, now), std::slice::from_ref(&bob));
+        assert_eq!(roster.audience(&own(&bob), MediaKind::Video, now).len(), 1);
+        assert!(roster.audience(&own(&eve), MediaKind::Audio, now).is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_named_stream_reaches_those_who_took_it_and_counts_against_what_the_network_carries() {
+        let roster = Roster::default();
+        let (bob, eve) = (id("bob"), id("eve"));
+        roster.insert(bob.clone(), true, vec![Codec::Vp8]);
+        roster.insert(eve.clone(), true, vec![]);
+        let (now, kind) = (Instant::now(), MediaKind::Video);
+        let screen: StreamId = "screen".parse().unwrap();
+        let (named, main) = (Address::new(Audience::All, Some(screen.clone())), Address::new(Audience::All, None));
+        assert_eq!(roster.without_stream(&Audience::All, kind, &screen), std::slice::from_ref(&bob));
+        assert!(reached(&roster, &named, kind, now).is_empty());
+        roster.set_stream(&bob, kind, screen.clone(), vec![Codec::Vp8]);
+        assert_eq!(roster.stream(&bob, kind, &screen), StreamState::Ready);
+        assert!(roster.without_stream(&Audience::All, kind, &screen).is_empty());
+        assert_eq!(reached(&roster, &named, kind, now), std::slice::from_ref(&bob));
+        // A source of one stream keeps no broadcast of another away.
+        roster.mark_direct(&Address::new(Audience::Peer(bob.clone()), None), kind, now);
+        assert_eq!(reached(&roster, &named, kind, now), std::slice::from_ref(&bob));
+        roster.mark_sent(&bob, &named, kind, now);
+        roster.mark_sent(&bob, &main, kind, now);
+        assert!(roster.is_shown(&bob, &named) && roster.is_shown(&bob, &main));
+        assert_eq!(roster.audience(&named, kind, now)[0].streams, (1, 2));
+        assert_eq!(roster.audience(&named, kind, now + ACTIVE)[0].streams, (1, 1));
+        roster.set_stream(&bob, kind, screen.clone(), vec![]);
+        assert_eq!(roster.stream(&bob, kind, &screen), StreamState::Refused);
+        roster.remove_stream(&screen);
+        assert_eq!(roster.stream(&bob, kind, &screen), StreamState::Unknown);
     }
 }

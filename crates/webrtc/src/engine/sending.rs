@@ -10,8 +10,8 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use remotemedia_media::{AudioFrame, Bitrate, Codec, MediaKind, PeerId, RtpTimestamp, VideoFrame};
-use remotemedia_mesh::Mesh;
+use remotemedia_media::{AudioFrame, Bitrate, Codec, MediaKind, PeerId, RtpTimestamp, StreamId, VideoFrame};
+use remotemedia_mesh::{Mesh, MeshError};
 use tokio::{
     sync::{Notify, broadcast, watch},
     time::Instant,
@@ -20,7 +20,7 @@ use tokio::{
 use super::{
     EngineShared,
     audio_source::{AudioControls, AudioSource},
-    roster::{Audience, PeerMedia},
+    roster::{Address, Audience, PeerMedia, StreamState},
     video_source::{VideoControls, VideoSource},
 };
 use crate::{
@@ -41,12 +41,12 @@ struct Inner {
     audio: Option<AudioSettings>,
     video: Option<VideoSettings>,
     audio_queue: Duration,
-    audio_sources: Mutex<HashMap<Audience, Arc<AudioSource>>>,
-    video_sources: Mutex<HashMap<Audience, Arc<VideoSource>>>,
+    audio_sources: Mutex<HashMap<Address, Arc<AudioSource>>>,
+    video_sources: Mutex<HashMap<Address, Arc<VideoSource>>>,
     audio_controls: watch::Sender<AudioControls>,
     video_controls: watch::Sender<VideoControls>,
     video_muted: AtomicBool,
-    /// Told when a peer becomes ready.
+    /// Told when a peer becomes ready, or a named stream to it.
     changed: Notify,
     /// How far peers played our audio out.
     played: broadcast::Sender<(PeerId, RtpTimestamp)>,
@@ -91,27 +91,88 @@ impl Sending {
         self.inner.shared.roster.get(peer)
     }
 
-    /// Queues audio for `audience`, waiting while more is queued than the configuration allows. `None` without audio.
+    /// Queues audio for `audience`, as the stream that it names, waiting while more is queued than the configuration allows.
+    /// `None` without audio.
     pub(crate) async fn send_audio(&self, audience: Audience, frame: Arc<AudioFrame>) -> Option<()> {
-        let source = self.audio_source(&audience)?;
-        if let Audience::Peer(peer) = &audience {
-            self.inner.shared.roster.mark_direct(peer, MediaKind::Audio, Instant::now());
-        }
+        let address = Address::new(audience, frame.stream_id.clone());
+        self.open_streams(&address, MediaKind::Audio);
+        let source = self.audio_source(&address)?;
+        self.inner.shared.roster.mark_direct(&address, MediaKind::Audio, Instant::now());
         source.push(frame).await;
         Some(())
     }
 
-    /// Hands a picture to `audience`. `None` without video.
+    /// Hands a picture to `audience`, as the stream that it names. `None` without video.
     pub(crate) fn send_video(&self, audience: Audience, frame: Arc<VideoFrame>) -> Option<()> {
         if self.is_muted(MediaKind::Video) {
             return self.inner.video.map(drop);
         }
-        let source = self.video_source(&audience)?;
-        if let Audience::Peer(peer) = &audience {
-            self.inner.shared.roster.mark_direct(peer, MediaKind::Video, Instant::now());
-        }
+        let address = Address::new(audience, frame.stream_id.clone());
+        self.open_streams(&address, MediaKind::Video);
+        let source = self.video_source(&address)?;
+        self.inner.shared.roster.mark_direct(&address, MediaKind::Video, Instant::now());
         source.push(frame);
         Some(())
+    }
+
+    /// Opens the stream of `address` to those whom it is meant for and who have not got it.
+    fn open_streams(&self, address: &Address, kind: MediaKind) {
+        let Some(stream) = &address.stream else { return };
+        for peer in self.inner.shared.roster.without_stream(&address.audience, kind, stream) {
+            if let Err(error) = self.inner.mesh.open_stream(&peer, kind, stream) {
+                tracing::debug!(%peer, %stream, %error, "a stream was not opened");
+            }
+        }
+    }
+
+    /// Opens a named stream to `peer`, and returns when the peer has taken or refused it, or after `patience`.
+    pub(crate) async fn open_stream(
+        &self,
+        peer: &PeerId,
+        kind: MediaKind,
+        stream: &StreamId,
+        patience: Duration,
+    ) -> Result<StreamState, MeshError> {
+        let roster = &self.inner.shared.roster;
+        if self.begin_stream(peer, kind, stream)? == StreamState::Unknown {
+            let settled = || roster.stream(peer, kind, stream) != StreamState::Unknown;
+            self.wait_until(patience, settled).await;
+        }
+        Ok(roster.stream(peer, kind, stream))
+    }
+
+    /// Opens a named stream to `peer` unless that is done. Answers how it stands now.
+    pub(crate) fn begin_stream(
+        &self,
+        peer: &PeerId,
+        kind: MediaKind,
+        stream: &StreamId,
+    ) -> Result<StreamState, MeshError> {
+        let state = self.inner.shared.roster.stream(peer, kind, stream);
+        if state == StreamState::Unknown {
+            self.inner.mesh.open_stream(peer, kind, stream)?;
+        }
+        Ok(state)
+    }
+
+    /// Ends the streams of that name, of both kinds, to everybody.
+    pub(crate) fn close_stream(&self, stream: &StreamId) {
+        let is_kept = |address: &Address| address.stream.as_ref() != Some(stream);
+        self.inner.audio_sources.lock().retain(|address, _| is_kept(address));
+        self.inner.video_sources.lock().retain(|address, _| is_kept(address));
+        for peer in self.inner.shared.roster.remove_stream(stream) {
+            for kind in [MediaKind::Audio, MediaKind::Video] {
+                // A peer that has gone meanwhile has no stream either.
+                let _ = self.inner.mesh.close_stream(&peer, kind, stream);
+            }
+        }
+    }
+
+    /// A named stream was negotiated; without codecs it was refused.
+    pub(crate) fn stream_ready(&self, peer: &PeerId, kind: MediaKind, stream: StreamId, codecs: Vec<Codec>) {
+        self.inner.shared.roster.set_stream(peer, kind, stream.clone(), codecs);
+        self.inner.changed.notify_waiters();
+        self.keyframe_requested(peer, Some(stream));
     }
 
     /// Pictures dropped so far because newer ones came before they were encoded.
@@ -121,20 +182,24 @@ impl Sending {
 
     /// Returns once media can be sent to `peer`, or after `patience`.
     pub(crate) async fn wait_ready(&self, peer: &PeerId, patience: Duration) {
-        let ready = async {
+        // Without media on either side there is nothing to wait for, and messages flow all the same.
+        self.wait_until(patience, || self.peer(peer).is_some()).await;
+    }
+
+    async fn wait_until(&self, patience: Duration, is_so: impl Fn() -> bool) {
+        let waiting = async {
             loop {
-                // Registered before the look, so that a peer which comes in between is not missed.
+                // Registered before the look, so that what changes in between is not missed.
                 let changed = self.inner.changed.notified();
                 tokio::pin!(changed);
                 changed.as_mut().enable();
-                if self.peer(peer).is_some() {
+                if is_so() {
                     return;
                 }
                 changed.await;
             }
         };
-        // Without media on either side there is nothing to wait for, and messages flow all the same.
-        let _ = tokio::time::timeout(patience, ready).await;
+        let _ = tokio::time::timeout(patience, waiting).await;
     }
 
     /// The settings in force, live changes included.
@@ -176,20 +241,21 @@ impl Sending {
         self.inner.shared.roster.insert(peer.clone(), audio, video);
         self.inner.changed.notify_waiters();
         // A source that stands still must show itself to the newcomer.
-        self.keyframe_requested(&peer);
+        self.keyframe_requested(&peer, None);
     }
 
     pub(crate) fn peer_gone(&self, peer: &PeerId) {
         self.inner.shared.roster.remove(peer);
-        let audience = Audience::Peer(peer.clone());
-        self.inner.audio_sources.lock().remove(&audience);
-        self.inner.video_sources.lock().remove(&audience);
+        let is_kept = |address: &Address| address.audience != Audience::Peer(peer.clone());
+        self.inner.audio_sources.lock().retain(|address, _| is_kept(address));
+        self.inner.video_sources.lock().retain(|address, _| is_kept(address));
+        self.inner.changed.notify_waiters();
     }
 
-    pub(crate) fn keyframe_requested(&self, peer: &PeerId) {
+    pub(crate) fn keyframe_requested(&self, peer: &PeerId, stream: Option<StreamId>) {
         let sources = self.inner.video_sources.lock();
         for audience in [Audience::Peer(peer.clone()), Audience::All] {
-            if let Some(source) = sources.get(&audience) {
+            if let Some(source) = sources.get(&Address::new(audience, stream.clone())) {
                 source.request_keyframe();
             }
         }
@@ -229,7 +295,7 @@ impl Sending {
         let source = AudioSource::start(
             Arc::clone(&inner.shared),
             inner.mesh.clone(),
-            audience.clone(),
+            Address::new(audience.clone(), None),
             inner.audio?,
             capacity,
             inner.audio_controls.subscribe(),
@@ -241,15 +307,15 @@ impl Sending {
         self.inner.shared.roster.set_target(peer, rate);
     }
 
-    fn audio_source(&self, audience: &Audience) -> Option<Arc<AudioSource>> {
+    fn audio_source(&self, address: &Address) -> Option<Arc<AudioSource>> {
         let inner = &self.inner;
         let settings = inner.audio?;
         let mut sources = inner.audio_sources.lock();
-        let source = sources.entry(audience.clone()).or_insert_with(|| {
+        let source = sources.entry(address.clone()).or_insert_with(|| {
             Arc::new(AudioSource::start(
                 Arc::clone(&inner.shared),
                 inner.mesh.clone(),
-                audience.clone(),
+                address.clone(),
                 settings,
                 inner.audio_queue,
                 inner.audio_controls.subscribe(),
@@ -258,15 +324,15 @@ impl Sending {
         Some(Arc::clone(source))
     }
 
-    fn video_source(&self, audience: &Audience) -> Option<Arc<VideoSource>> {
+    fn video_source(&self, address: &Address) -> Option<Arc<VideoSource>> {
         let inner = &self.inner;
         let settings = inner.video?;
         let mut sources = inner.video_sources.lock();
-        let source = sources.entry(audience.clone()).or_insert_with(|| {
+        let source = sources.entry(address.clone()).or_insert_with(|| {
             Arc::new(VideoSource::start(
                 Arc::clone(&inner.shared),
                 inner.mesh.clone(),
-                audience.clone(),
+                address.clone(),
                 settings,
                 inner.video_controls.subscribe(),
             ))

@@ -4,7 +4,7 @@ use std::{future::Future, pin::Pin, sync::Arc};
 
 use remotemedia_codecs::{CodecError, VideoDecoder, VideoDecoderSettings, video_decoder};
 use remotemedia_jitter::{VideoBufferConfig, VideoFrameBuffer};
-use remotemedia_media::{Codec, EncodedFrame, MediaKind, PeerId, VideoFrame};
+use remotemedia_media::{Codec, EncodedFrame, MediaKind, VideoFrame};
 use remotemedia_mesh::{IncomingTrack, TrackItem};
 use remotemedia_rtp::{FrameAssembler, ReceivedPacket};
 use tokio::time::{Instant, sleep_until};
@@ -13,6 +13,7 @@ use super::{
     executor::{Executor, JobLost},
     inbox::Inbox,
     media_time::{MediaPosition, MediaTime},
+    origin::Origin,
 };
 
 /// Pictures that may wait for a slow decoder, a second's worth. Beyond it the oldest is dropped, and a keyframe asked for.
@@ -28,7 +29,7 @@ struct Decoded {
 }
 
 /// Reads `track` until it ends. Pictures are decoded once somebody pulls them.
-pub(super) async fn run(mut track: IncomingTrack, inbox: Arc<Inbox>, executor: Executor) {
+pub(super) async fn run(mut track: IncomingTrack, origin: Origin, inbox: Arc<Inbox>, executor: Executor) {
     let mut time = MediaTime::default();
     loop {
         tokio::select! {
@@ -42,14 +43,13 @@ pub(super) async fn run(mut track: IncomingTrack, inbox: Arc<Inbox>, executor: E
         }
     }
     track.request_keyframe();
-    let peer = track.peer().clone();
     let position = MediaPosition::default();
-    let mut sink = VideoSink { peer, inbox, executor, time, position, stage: None, decoding: None };
+    let mut sink = VideoSink { origin, inbox, executor, time, position, stage: None, decoding: None };
     sink.run(&mut track).await;
 }
 
 struct VideoSink {
-    peer: PeerId,
+    origin: Origin,
     inbox: Arc<Inbox>,
     executor: Executor,
     time: MediaTime,
@@ -119,12 +119,12 @@ impl VideoSink {
             Ok(Some(mut picture)) => {
                 picture.timestamp = Some(self.position.of(frame.timestamp, frame.codec.clock_rate()));
                 picture.capture_time = self.time.capture_time(frame.timestamp, frame.codec.clock_rate());
-                picture.source = Some(self.peer.clone());
+                self.origin.mark_video(&mut picture);
                 self.inbox.video.push(Arc::new(picture));
             }
             Ok(None) => {}
             Err(error) => {
-                tracing::debug!(peer = %self.peer, %error, "a picture could not be decoded");
+                tracing::debug!(peer = %self.origin.peer, %error, "a picture could not be decoded");
                 stage.buffer.decoder_failed(now());
             }
         }

@@ -22,7 +22,7 @@ use tokio::{
 use super::{
     EngineShared,
     clock::{VideoStamp, VideoStamper},
-    roster::{Audience, PeerMedia},
+    roster::{Address, Listener},
 };
 use crate::codec_config::VideoSettings;
 
@@ -66,7 +66,7 @@ impl VideoSource {
     pub(crate) fn start(
         shared: Arc<EngineShared>,
         mesh: Mesh,
-        audience: Audience,
+        address: Address,
         settings: VideoSettings,
         controls: watch::Receiver<VideoControls>,
     ) -> Self {
@@ -75,7 +75,7 @@ impl VideoSource {
         let task = Task {
             shared,
             mesh,
-            audience,
+            address,
             settings,
             controls,
             stamper,
@@ -117,7 +117,7 @@ impl Drop for VideoSource {
 struct Task {
     shared: Arc<EngineShared>,
     mesh: Mesh,
-    audience: Audience,
+    address: Address,
     settings: VideoSettings,
     controls: watch::Receiver<VideoControls>,
     stamper: VideoStamper,
@@ -177,10 +177,10 @@ impl Task {
 
     async fn send(&mut self, frame: Arc<VideoFrame>, stamp: VideoStamp) {
         let now = Instant::now();
-        let mut by_codec: HashMap<Codec, Vec<(PeerId, PeerMedia)>> = HashMap::new();
-        for (peer, media) in self.shared.roster.audience(&self.audience, MediaKind::Video, now) {
-            if let Some(&codec) = media.video.first() {
-                by_codec.entry(codec).or_default().push((peer, media));
+        let mut by_codec: HashMap<Codec, Vec<Listener>> = HashMap::new();
+        for listener in self.shared.roster.audience(&self.address, MediaKind::Video, now) {
+            if let Some(&codec) = listener.codecs.first() {
+                by_codec.entry(codec).or_default().push(listener);
             }
         }
         if by_codec.is_empty() {
@@ -188,21 +188,21 @@ impl Task {
         }
         let wanted = self.slot.keyframe.swap(false, Ordering::AcqRel);
         self.tiers.retain(|codec, _| by_codec.contains_key(codec));
-        for (codec, peers) in by_codec {
-            self.send_tier(codec, &peers, &frame, stamp, wanted).await;
+        for (codec, listeners) in by_codec {
+            self.send_tier(codec, &listeners, &frame, stamp, wanted).await;
         }
     }
 
     async fn send_tier(
         &mut self,
         codec: Codec,
-        peers: &[(PeerId, PeerMedia)],
+        listeners: &[Listener],
         frame: &Arc<VideoFrame>,
         stamp: VideoStamp,
         wanted: bool,
     ) {
         let controls = *self.controls.borrow_and_update();
-        let bitrate = share_for_video(peers, controls);
+        let bitrate = share_for_video(listeners, controls);
         let tier = match self.tiers.entry(codec) {
             Entry::Occupied(tier) => tier.into_mut(),
             Entry::Vacant(place) => match Tier::new(codec, bitrate, controls.framerate) {
@@ -213,8 +213,8 @@ impl Task {
                 }
             },
         };
-        tier.following.retain(|peer| self.shared.roster.is_shown(peer, &self.audience));
-        let newcomer = peers.iter().any(|(peer, _)| !tier.following.contains(peer));
+        tier.following.retain(|peer| self.shared.roster.is_shown(peer, &self.address));
+        let newcomer = listeners.iter().any(|listener| !tier.following.contains(&listener.peer));
         let on_its_way = tier.last_keyframe.is_some_and(|at| at.elapsed() < KEYFRAME_SPACING);
         let force = newcomer || (wanted && !on_its_way);
         let Some(encoded) = tier
@@ -239,16 +239,20 @@ impl Task {
         };
         if encoded.keyframe {
             tier.last_keyframe = Some(Instant::now());
-            tier.following = peers.iter().map(|(peer, _)| peer.clone()).collect();
+            tier.following = listeners.iter().map(|listener| listener.peer.clone()).collect();
         } else {
             // Whoever left the audience must begin with a keyframe when it comes back.
-            tier.following.retain(|id| {
-                peers.iter().any(|(peer, _)| peer == id) && self.shared.roster.is_shown(id, &self.audience)
-            });
+            tier.following
+                .retain(|id| listeners.iter().any(|l| l.peer == *id) && self.shared.roster.is_shown(id, &self.address));
         }
-        for (peer, _) in peers.iter().filter(|(peer, _)| tier.following.contains(peer)) {
-            self.shared.roster.mark_shown(peer, &self.audience);
-            if let Err(error) = self.mesh.send_media(peer, codec, &packets, encoded.keyframe) {
+        let now = Instant::now();
+        for Listener { peer, .. } in listeners.iter().filter(|listener| tier.following.contains(&listener.peer)) {
+            self.shared.roster.mark_sent(peer, &self.address, MediaKind::Video, now);
+            let sent = match &self.address.stream {
+                Some(stream) => self.mesh.send_stream(peer, stream, codec, &packets, encoded.keyframe),
+                None => self.mesh.send_media(peer, codec, &packets, encoded.keyframe),
+            };
+            if let Err(error) = sent {
                 tracing::debug!(%peer, %error, "video was not sent");
             }
         }
@@ -313,15 +317,45 @@ impl Tier {
     }
 }
 
-/// What the encoder may make so that the worst-off of `peers` can take it.
-fn share_for_video(peers: &[(PeerId, PeerMedia)], controls: VideoControls) -> Bitrate {
+/// What the encoder may make so that the worst-off of `listeners` can take it. Each is sent as much of every other video stream.
+fn share_for_video(listeners: &[Listener], controls: VideoControls) -> Bitrate {
     if !controls.adaptive {
         return controls.bitrate;
     }
-    let carried = peers.iter().filter_map(|(_, media)| media.target).min();
-    match carried {
+    let share = |listener: &Listener| {
+        let (audio, video) = listener.streams;
         // A tenth is left for headers, retransmissions and messages.
-        Some(target) => target.scale(0.9).saturating_sub(controls.audio).clamp(FLOOR, controls.bitrate.max(FLOOR)),
+        let carried = listener.target?.scale(0.9);
+        Some(carried.saturating_sub(controls.audio.scale(audio.into())).scale(1.0 / f64::from(video)))
+    };
+    match listeners.iter().filter_map(share).min() {
+        Some(share) => share.clamp(FLOOR, controls.bitrate.max(FLOOR)),
         None => controls.bitrate,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_network_carries_is_shared_among_the_streams_of_a_peer() {
+        let listener = |name: &str, kbps, streams| Listener {
+            peer: PeerId::new(name).unwrap(),
+            codecs: vec![Codec::Vp8],
+            target: Some(Bitrate::from_kbps(kbps)),
+            streams,
+        };
+        let controls = VideoControls {
+            bitrate: Bitrate::from_kbps(2_000),
+            framerate: 30,
+            adaptive: true,
+            audio: Bitrate::from_kbps(50),
+        };
+        let share = |listeners: &[Listener]| share_for_video(listeners, controls).as_bps() / 1_000;
+        assert_eq!(share(&[listener("a", 1_000, (1, 1))]), 850);
+        assert_eq!(share(&[listener("a", 1_000, (2, 2))]), 400);
+        assert_eq!(share(&[listener("a", 1_000, (1, 1)), listener("b", 1_000, (1, 2))]), 425);
+        assert_eq!(share(&[listener("a", 9_000, (1, 1))]), 2_000);
     }
 }

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use remotemedia_media::{AudioFrame, PeerId, VideoFrame};
+use remotemedia_media::{AudioFrame, MediaKind, PeerId, StreamId, VideoFrame};
 use remotemedia_runtime_core::data::RuntimeData;
 
 use super::WebRtcTransport;
@@ -52,6 +52,48 @@ impl WebRtcTransport {
             },
         };
         Ok(media)
+    }
+
+    /// The named streams that `peer` sends now, beside its main ones. [`TransportEvent::StreamAdded`] and
+    /// [`TransportEvent::StreamEnded`] tell of changes.
+    ///
+    /// Another peer of this library names what it sends by the `stream_id` of its frames. Of a browser, the first audio and
+    /// the first video section is the main one, and any further one has the name of its `MediaStream`.
+    ///
+    /// # Errors
+    ///
+    /// [`WebRtcError::PeerNotFound`] if the peer is not connected, [`WebRtcError::NotStarted`].
+    ///
+    /// [`TransportEvent::StreamAdded`]: crate::TransportEvent::StreamAdded
+    /// [`TransportEvent::StreamEnded`]: crate::TransportEvent::StreamEnded
+    pub fn streams(&self, peer: &str) -> Result<Vec<(MediaKind, StreamId)>> {
+        let streams = self.running()?.engine.streams(&PeerId::new(peer)?);
+        streams.ok_or_else(|| WebRtcError::PeerNotFound(peer.to_string()))
+    }
+
+    /// As [`WebRtcTransport::recv_audio`], of a named stream; `None` once it has ended.
+    ///
+    /// # Errors
+    ///
+    /// The same, and [`WebRtcError::StreamNotFound`] with the streams that the peer sends.
+    pub async fn recv_audio_stream(&self, peer: &str, stream: &str) -> Result<Option<Arc<AudioFrame>>> {
+        Ok(self.stream_inbox(peer, MediaKind::Audio, stream)?.audio.pull().await)
+    }
+
+    /// As [`WebRtcTransport::recv_video`], of a named stream; `None` once it has ended.
+    ///
+    /// # Errors
+    ///
+    /// The same, and [`WebRtcError::StreamNotFound`] with the streams that the peer sends.
+    pub async fn recv_video_stream(&self, peer: &str, stream: &str) -> Result<Option<Arc<VideoFrame>>> {
+        Ok(self.stream_inbox(peer, MediaKind::Video, stream)?.video.pull().await)
+    }
+
+    fn stream_inbox(&self, peer: &str, kind: MediaKind, stream: &str) -> Result<Arc<Inbox>> {
+        let (id, stream) = (PeerId::new(peer)?, StreamId::new(stream)?);
+        let found = self.running()?.engine.stream_inbox(&id, kind, &stream);
+        let found = found.ok_or_else(|| WebRtcError::PeerNotFound(peer.to_string()))?;
+        found.map_err(|known| WebRtcError::StreamNotFound { peer: peer.to_string(), kind, stream, known })
     }
 
     fn inbox(&self, peer: &str) -> Result<Arc<Inbox>> {

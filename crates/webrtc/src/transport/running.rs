@@ -55,7 +55,7 @@ impl Running {
         }
         .map_err(config_error)?;
         let executor = if environment.inline_codecs { Executor::Inline } else { Executor::shared() };
-        let engine = Arc::new(Engine::start(mesh.clone(), settings, executor));
+        let engine = Arc::new(Engine::start(mesh.clone(), settings, executor, events.clone()));
         let signaling_connected = Arc::new(AtomicBool::new(true));
         let stop = CancellationToken::new();
         // Subscribed before the mesh starts, so that nothing is missed.

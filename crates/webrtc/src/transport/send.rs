@@ -1,13 +1,14 @@
 use std::{sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
-use remotemedia_media::{AudioFrame, MediaKind, PeerId, VideoFrame};
+use remotemedia_media::{AudioFrame, MediaKind, PeerId, StreamId, VideoFrame};
+use remotemedia_mesh::MeshError;
 use remotemedia_runtime_core::data::RuntimeData;
 use tokio::time::timeout;
 
 use super::{WebRtcTransport, running::Running};
 use crate::{
-    engine::Audience,
+    engine::{Audience, StreamState},
     error::{Result, WebRtcError},
     message::DataChannelMessage,
 };
@@ -15,7 +16,7 @@ use crate::{
 /// How long a broadcast message waits for a peer that does not read.
 const MESSAGE_PATIENCE: Duration = Duration::from_secs(5);
 
-/// Far above what a connected peer takes to say which media it takes.
+/// Far above what a connected peer takes to say which media it takes, or that it takes one more stream.
 const READY_PATIENCE: Duration = Duration::from_secs(1);
 
 /// What became of a broadcast.
@@ -49,10 +50,15 @@ impl WebRtcTransport {
     /// [`WebRtcTransport::broadcast`] media of the same kind. Text, JSON and binary data go over the data channel.
     /// Cancelled, it has sent nothing, or all of a message.
     ///
+    /// A frame with a `stream_id` goes out as a stream of its own beside the main one, up to four of each kind, which the
+    /// receiver reads by that name. The first frame of a stream waits, up to a second, until the peer has taken it; it ends
+    /// with [`WebRtcTransport::close_stream`] or with the connection. What the network carries is shared evenly among the
+    /// video streams of a peer.
+    ///
     /// # Errors
     ///
     /// [`WebRtcError::PeerNotFound`] if the peer is not connected, [`WebRtcError::MediaNotNegotiated`] if it does not
-    /// take such media, [`WebRtcError::Disabled`] if this transport's configuration switches them off,
+    /// take such media, [`WebRtcError::StreamRefused`] and [`WebRtcError::TooManyStreams`] for a frame that names a stream, [`WebRtcError::Disabled`] if this transport's configuration switches them off,
     /// [`WebRtcError::UnsupportedData`] for kinds that cannot be sent.
     pub async fn send_to_peer(&self, peer: &str, data: &RuntimeData) -> Result<()> {
         let running = self.running()?;
@@ -62,12 +68,14 @@ impl WebRtcTransport {
                 running.check_enabled(MediaKind::Audio)?;
                 running.wait_until_ready(&peer).await;
                 running.check_takes(&peer, MediaKind::Audio)?;
+                running.open_stream(&peer, MediaKind::Audio, frame.stream_id.as_ref()).await?;
                 running.send_audio(Audience::Peer(peer), frame).await
             }
             Payload::Video(frame) => {
                 running.check_enabled(MediaKind::Video)?;
                 running.wait_until_ready(&peer).await;
                 running.check_takes(&peer, MediaKind::Video)?;
+                running.open_stream(&peer, MediaKind::Video, frame.stream_id.as_ref()).await?;
                 running.send_video(Audience::Peer(peer), frame)
             }
             Payload::Message(message) => running.send_message(&peer, &message).await,
@@ -76,7 +84,7 @@ impl WebRtcTransport {
 
     /// Sends `data` to every connected peer, as [`WebRtcTransport::send_to_peer`] does to one. Video and audio are
     /// encoded once, however many peers there are. A message waits up to 5 s for a peer that does not read. One peer's failure does not keep it from the others, and with no
-    /// peer at all it is sent to nobody.
+    /// peer at all it is sent to nobody. The first frames of a named stream do not reach a peer that has not taken it yet.
     ///
     /// # Errors
     ///
@@ -86,12 +94,12 @@ impl WebRtcTransport {
         let peers = running.engine.sending.peers();
         let results: Vec<(PeerId, Result<()>)> = match Payload::of(data)? {
             Payload::Audio(frame) => {
-                let results = running.check_each(peers, MediaKind::Audio);
+                let results = running.check_each(peers, MediaKind::Audio, frame.stream_id.as_ref());
                 running.send_audio(Audience::All, frame).await?;
                 results
             }
             Payload::Video(frame) => {
-                let results = running.check_each(peers, MediaKind::Video);
+                let results = running.check_each(peers, MediaKind::Video, frame.stream_id.as_ref());
                 running.send_video(Audience::All, frame)?;
                 results
             }
@@ -120,6 +128,17 @@ impl WebRtcTransport {
         Ok(stats)
     }
 
+    /// Ends the streams of that name, of both kinds, to every peer. Whoever reads them sees the end. A frame that names it later
+    /// opens it anew; a stream that does not exist is no error.
+    ///
+    /// # Errors
+    ///
+    /// [`WebRtcError::InvalidPeerId`] if it is no stream id, [`WebRtcError::NotStarted`].
+    pub fn close_stream(&self, stream: &str) -> Result<()> {
+        self.running()?.engine.sending.close_stream(&StreamId::new(stream)?);
+        Ok(())
+    }
+
     /// Pictures given to `send_to_peer` and `broadcast` that were dropped because newer ones came before they were
     /// encoded, over the sources that run now.
     ///
@@ -140,14 +159,6 @@ enum Payload {
 
 impl Payload {
     fn of(data: &RuntimeData) -> Result<Self> {
-        let stream_id = match data {
-            RuntimeData::Audio { frame } => frame.stream_id.as_ref(),
-            RuntimeData::Video { frame } => frame.stream_id.as_ref(),
-            _ => None,
-        };
-        if let Some(stream_id) = stream_id {
-            return Err(WebRtcError::StreamNotAvailable { stream_id: stream_id.clone() });
-        }
         match data {
             RuntimeData::Audio { frame } => Ok(Self::Audio(Arc::clone(frame))),
             RuntimeData::Video { frame } => Ok(Self::Video(Arc::clone(frame))),
@@ -197,11 +208,41 @@ impl Running {
         if takes { Ok(()) } else { Err(WebRtcError::MediaNotNegotiated { peer: peer.to_string(), media: name }) }
     }
 
-    fn check_each(&self, peers: Vec<PeerId>, kind: MediaKind) -> Vec<(PeerId, Result<()>)> {
+    /// Opens the stream that a frame names to `peer`, which takes media of `kind`.
+    async fn open_stream(&self, peer: &PeerId, kind: MediaKind, stream: Option<&StreamId>) -> Result<()> {
+        let Some(stream) = stream else { return Ok(()) };
+        let opened = self.engine.sending.open_stream(peer, kind, stream, READY_PATIENCE).await;
+        stream_result(peer, kind, stream, opened)
+    }
+
+    fn check_each(&self, peers: Vec<PeerId>, kind: MediaKind, stream: Option<&StreamId>) -> Vec<(PeerId, Result<()>)> {
         let check = |peer: PeerId| {
-            let result = self.check_takes(&peer, kind);
+            let result = self.check_takes(&peer, kind).and_then(|()| match stream {
+                Some(stream) => {
+                    let begun = self.engine.sending.begin_stream(&peer, kind, stream);
+                    stream_result(&peer, kind, stream, begun)
+                }
+                None => Ok(()),
+            });
             (peer, result)
         };
         peers.into_iter().map(check).collect()
+    }
+}
+
+/// What became of opening a stream, in the words of this crate. One that is not ready yet is no error.
+fn stream_result(
+    peer: &PeerId,
+    kind: MediaKind,
+    stream: &StreamId,
+    opened: std::result::Result<StreamState, MeshError>,
+) -> Result<()> {
+    let peer = peer.to_string();
+    match opened {
+        Ok(StreamState::Ready | StreamState::Unknown) => Ok(()),
+        Ok(StreamState::Refused) => Err(WebRtcError::StreamRefused { peer, kind, stream: stream.clone() }),
+        Err(MeshError::TooManyStreams { limit, .. }) => Err(WebRtcError::TooManyStreams { peer, kind, limit }),
+        Err(MeshError::NotConnected(_)) => Err(WebRtcError::PeerNotFound(peer)),
+        Err(source) => Err(WebRtcError::ConnectionFailed { peer, source }),
     }
 }

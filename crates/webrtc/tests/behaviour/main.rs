@@ -23,6 +23,7 @@ mod routes;
 mod server;
 mod shared_routes;
 mod speaker;
+mod streams;
 #[path = "../support/mod.rs"]
 mod support;
 mod world;
