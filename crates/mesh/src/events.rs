@@ -1,7 +1,7 @@
 use remotemedia_media::{Bitrate, Codec, MediaKind, PeerId, RtpTimestamp, StreamId};
 use tokio::sync::broadcast;
 
-use crate::{ConnectionReport, DisconnectReason};
+use crate::{ConnectionReport, DisconnectReason, IceServerReport};
 
 /// What happens in a mesh.
 #[derive(Clone, Debug)]
@@ -56,6 +56,14 @@ pub enum MeshEvent {
         peer: PeerId,
         /// How far it came.
         report: Box<ConnectionReport>,
+    },
+    /// A STUN or TURN server refused, or has no address. The connection may come about without it. Each failure is told once
+    /// per attempt; a server that does not answer is told in the report of an attempt that failed.
+    IceServerFailed {
+        /// To whom the connection is.
+        peer: PeerId,
+        /// The server, and what came of asking it.
+        server: IceServerReport,
     },
     /// The connection to the signaling server came or went.
     Signaling {

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use crate::DisconnectReason;
+use crate::{DisconnectReason, IceServerOutcome, IceServerReport, IceServerRole};
 
 /// How far an attempt to connect came: what a failed call needs to be understood.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -14,6 +14,8 @@ pub struct ConnectionReport {
     pub local_candidates: Vec<String>,
     /// Candidates that came from the peer; at most 64 are kept.
     pub remote_candidates: Vec<String>,
+    /// What became of the STUN and TURN servers.
+    pub ice_servers: Vec<IceServerReport>,
     /// Whether the signaling server took our offer or answer.
     pub description_sent: bool,
     /// Whether the peer's offer or answer came.
@@ -50,11 +52,15 @@ impl ConnectionReport {
             ConnectionStage::Signaling if !self.description_received => "the peer did not answer",
             ConnectionStage::Signaling => "the descriptions could not be applied",
             ConnectionStage::Checking if self.remote_candidates.is_empty() => "the peer sent no network candidates",
+            ConnectionStage::Checking if self.has_turn() => "no network path to the peer works",
             ConnectionStage::Checking => "no network path to the peer works (a TURN server may help)",
             ConnectionStage::Securing => "the DTLS handshake did not finish",
             ConnectionStage::Connected => "it was connected and then lost",
         };
         let mut text = format!("{stage} ({} tries in {:.1} s)", self.tries, self.elapsed.as_secs_f64());
+        for server in self.ice_servers.iter().filter(|s| s.outcome != IceServerOutcome::Answered) {
+            text.push_str(&format!("; {server}"));
+        }
         if let Some(reason) = self.ended_by_peer {
             text.push_str(&format!("; the peer ended it: {reason}"));
         }
@@ -62,6 +68,11 @@ impl ConnectionReport {
             text.push_str(&format!("; last error: {error}"));
         }
         text
+    }
+
+    /// Whether a TURN server was asked, so that naming another is no advice.
+    fn has_turn(&self) -> bool {
+        self.ice_servers.iter().any(|server| server.role == Some(IceServerRole::Turn))
     }
 
     pub(crate) fn reached(&mut self, stage: ConnectionStage) {

@@ -1,4 +1,5 @@
 use std::{
+    fmt,
     net::{IpAddr, SocketAddr},
     time::Duration,
 };
@@ -34,10 +35,15 @@ pub struct WebRtcTransportConfig {
     pub room: String,
     /// Token that the signaling server asks for, if it asks for one. Default none.
     pub signaling_token: Option<String>,
-    /// STUN servers as `stun:host:port`. May be empty on a local network. Default: Google's public ones.
+    /// STUN servers as `stun:host:port` (RFC 7064), which tell the address that a peer behind a router is seen at. One that
+    /// does not answer delays nothing. May be empty on a local network. Default: Google's public ones.
     pub stun_servers: Vec<String>,
-    /// TURN servers, for networks that let no direct path through. Default none.
+    /// TURN servers, for networks that let no direct path through. A server that refuses is told by
+    /// [`TransportEvent::IceServerFailed`](crate::TransportEvent::IceServerFailed). Default none.
     pub turn_servers: Vec<TurnServer>,
+    /// Whether media goes through TURN servers only, whatever other paths there are, so that peers do not learn this side's
+    /// addresses. Needs a server in `turn_servers`, or one that the signaling server recommends. Default false.
+    pub relay_only: bool,
     /// Local addresses to use. Default: empty, which means those of every interface.
     pub local_addresses: Vec<IpAddr>,
     /// Most peers connected at a time, 1 to 256. Default 10.
@@ -86,6 +92,7 @@ impl Default for WebRtcTransportConfig {
             signaling_token: None,
             stun_servers: vec!["stun:stun.l.google.com:19302".into(), "stun:stun1.l.google.com:19302".into()],
             turn_servers: Vec::new(),
+            relay_only: false,
             local_addresses: Vec::new(),
             max_peers: 10,
             enable_audio: true,
@@ -107,14 +114,21 @@ impl Default for WebRtcTransportConfig {
 }
 
 /// A TURN server and the credentials for it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct TurnServer {
-    /// Its addresses, as `turn:host:port`.
+    /// Its addresses, as `turn:host:port` (RFC 7065). It is reached over UDP: `turns:` and `?transport=tcp` are refused.
     pub urls: Vec<String>,
     /// The user name.
     pub username: String,
     /// The password.
     pub credential: String,
+}
+
+impl fmt::Debug for TurnServer {
+    /// Without the password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TurnServer").field("urls", &self.urls).field("username", &self.username).finish_non_exhaustive()
+    }
 }
 
 /// Whether messages on the data channel are delivered for certain.
@@ -193,6 +207,7 @@ impl Settings {
         let timeout = Duration::from_secs(config.ice_timeout_secs.into());
         let mut mesh = MeshConfig::new(peer_id.clone());
         mesh.ice_servers = ice_servers(config)?;
+        mesh.relay_only = config.relay_only;
         mesh.bind = config.local_addresses.iter().map(|&ip| SocketAddr::new(ip, 0)).collect();
         mesh.max_peers = config.max_peers;
         mesh.audio = audio.is_some();
@@ -255,8 +270,12 @@ fn parse_signaling_url(text: &str) -> Result<url::Url> {
 fn ice_servers(config: &WebRtcTransportConfig) -> Result<Vec<IceServer>> {
     let mut servers = Vec::new();
     if !config.stun_servers.is_empty() {
-        if let Some(bad) = config.stun_servers.iter().find(|u| !has_scheme(u, &["stun:", "stuns:"])) {
-            return Err(invalid("stun_servers", bad, "addresses such as stun:stun.example.com:3478"));
+        if let Some(bad) = config.stun_servers.iter().find(|url| !is_server(url, "stun:")) {
+            return Err(invalid(
+                "stun_servers",
+                bad,
+                "addresses such as stun:stun.example.com:3478, reached over UDP (not stuns:)",
+            ));
         }
         servers.push(IceServer { urls: config.stun_servers.clone(), username: None, credential: None });
     }
@@ -264,13 +283,19 @@ fn ice_servers(config: &WebRtcTransportConfig) -> Result<Vec<IceServer>> {
         if server.urls.is_empty() {
             return Err(invalid("turn_servers.urls", "", "one address or more"));
         }
-        let over_udp = |url: &String| has_scheme(url, &["turn:"]) && !url.ends_with("?transport=tcp");
-        if let Some(bad) = server.urls.iter().find(|u| !over_udp(u)) {
+        if let Some(bad) = server.urls.iter().find(|url| !is_server(url, "turn:")) {
             return Err(invalid(
                 "turn_servers.urls",
                 bad,
                 "addresses such as turn:turn.example.com:3478, reached over UDP (not TCP or TLS)",
             ));
+        }
+        for (field, text) in
+            [("turn_servers.username", &server.username), ("turn_servers.credential", &server.credential)]
+        {
+            if text.is_empty() {
+                return Err(invalid(field, "", "not empty: TURN servers ask for it"));
+            }
         }
         servers.push(IceServer {
             urls: server.urls.clone(),
@@ -281,8 +306,8 @@ fn ice_servers(config: &WebRtcTransportConfig) -> Result<Vec<IceServer>> {
     Ok(servers)
 }
 
-fn has_scheme(url: &str, schemes: &[&str]) -> bool {
-    schemes.iter().any(|s| url.strip_prefix(s).is_some_and(|rest| !rest.is_empty()))
+fn is_server(url: &str, scheme: &str) -> bool {
+    url.starts_with(scheme) && IceServer::is_supported(url)
 }
 
 fn playout(config: &WebRtcTransportConfig) -> Result<jitter::PlayoutConfig> {
@@ -337,10 +362,20 @@ mod tests {
         assert_eq!(field_of(WebRtcTransportConfig { jitter_buffer_size_ms: 1_001, ..base() }), "jitter_buffer_size_ms");
         assert_eq!(field_of(WebRtcTransportConfig { jitter_buffer_min_ms: 60, ..base() }), "jitter_buffer_size_ms");
         assert_eq!(field_of(WebRtcTransportConfig { jitter_buffer_max_ms: 5_001, ..base() }), "jitter_buffer_max_ms");
-        assert_eq!(field_of(WebRtcTransportConfig { stun_servers: vec!["stun:".into()], ..base() }), "stun_servers");
+        for url in ["stun:", "stuns:x", "turn:x", "stun:x?transport=udp"] {
+            assert_eq!(field_of(WebRtcTransportConfig { stun_servers: vec![url.into()], ..base() }), "stun_servers");
+        }
         for url in ["http://x", "turns:x:443", "turn:x:3478?transport=tcp"] {
             let turn = vec![TurnServer { urls: vec![url.into()], ..Default::default() }];
             assert_eq!(field_of(WebRtcTransportConfig { turn_servers: turn, ..base() }), "turn_servers.urls");
+        }
+        for (username, credential, field) in
+            [("", "secret", "turn_servers.username"), ("user", "", "turn_servers.credential")]
+        {
+            let (username, credential) = (username.into(), credential.into());
+            let turn = vec![TurnServer { urls: vec!["turn:x".into()], username, credential }];
+            assert!(!format!("{turn:?}").contains("secret"));
+            assert_eq!(field_of(WebRtcTransportConfig { turn_servers: turn, ..base() }), field);
         }
         let audio = AudioCodec::opus().sample_rate(44_100);
         assert_eq!(field_of(WebRtcTransportConfig { audio_codec: audio, ..base() }), "audio_codec.sample_rate");

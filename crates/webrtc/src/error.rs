@@ -190,7 +190,9 @@ impl WebRtcError {
             }
             Self::OwnPeerId(_) => "connect to another peer",
             Self::InvalidPeerId(_) => "use 1 to 64 characters out of A-Z, a-z, 0-9, '_' and '-'",
-            Self::NatTraversalFailed => "add a TURN server to turn_servers; the network between the peers blocks UDP",
+            Self::NatTraversalFailed => {
+                "add a TURN server to turn_servers; if there is one, diagnosis() of that peer tells what came of asking it"
+            }
             Self::ConnectionFailed { .. } => "diagnosis() of that peer says how far it came; try again",
             Self::TooManyPeers { .. } => "raise max_peers, or disconnect a peer first",
             Self::MediaNotNegotiated { .. } => "enable that kind of media on both sides",

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use remotemedia_media::{Codec, MediaKind, PeerId, StreamId};
-use remotemedia_mesh::{ConnectionReport, DisconnectReason, MeshEvent};
+use remotemedia_mesh::{ConnectionReport, DisconnectReason, IceServerReport, MeshEvent};
 use remotemedia_runtime_core::{RuntimeError, data::ControlMessage};
 use tokio::sync::broadcast;
 
@@ -63,6 +63,15 @@ pub enum TransportEvent {
         /// How far it came.
         report: Box<ConnectionReport>,
     },
+    /// A STUN or TURN server refused, for example since user name or password are wrong, or has no address. The connection
+    /// may come about without it. Each failure is told once per attempt; a server that does not answer at all is told in
+    /// the report of an attempt that failed.
+    IceServerFailed {
+        /// To whom the connection is.
+        peer: PeerId,
+        /// The server, and what came of asking it.
+        server: IceServerReport,
+    },
     /// The connection to the signaling server came or went. It comes back by itself.
     SignalingState {
         /// Whether it is there now.
@@ -123,6 +132,7 @@ impl TransportEvent {
             MeshEvent::PeerReconnected { peer } => Self::PeerReconnected { peer },
             MeshEvent::PeerDisconnected { peer, reason } => Self::PeerDisconnected { peer, reason },
             MeshEvent::PeerFailed { peer, report } => Self::PeerFailed { peer, report },
+            MeshEvent::IceServerFailed { peer, server } => Self::IceServerFailed { peer, server },
             MeshEvent::Signaling { connected } => Self::SignalingState { connected },
             MeshEvent::Lagged { missed } => Self::Lagged { missed },
             _ => return None,

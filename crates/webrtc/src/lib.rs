@@ -36,8 +36,8 @@ pub use remotemedia_media::{
     AudioFrame, Bitrate, Codec, MediaKind, NtpTime, PeerId, PixelFormat, Plane, StreamId, VideoFrame,
 };
 pub use remotemedia_mesh::{
-    ConnectionReport, ConnectionStage, DatagramSocket, DisconnectReason, IceCandidate, Network, Signaler,
-    SignalingError, SignalingEvent, SignalingMessage,
+    ConnectionReport, ConnectionStage, DatagramSocket, DisconnectReason, IceCandidate, IceServerOutcome,
+    IceServerReport, IceServerRole, Network, Signaler, SignalingError, SignalingEvent, SignalingMessage,
 };
 
 /// The native nodes that pipelines are made of, registered unless [`Environment::nodes`] says otherwise.

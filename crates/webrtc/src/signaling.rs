@@ -42,7 +42,7 @@ impl JsonRpcSignaler {
             .ice_servers
             .into_iter()
             .map(|s| IceServer { urls: s.urls, username: s.username, credential: s.credential })
-            .filter(is_usable)
+            .filter_map(usable)
             .collect();
         let present = Mutex::new(announced.peers.into_iter().map(|p| p.peer_id).collect());
         Ok((Self { client, local_id: settings.peer_id.clone(), present }, ice_servers))
@@ -54,17 +54,20 @@ impl JsonRpcSignaler {
     }
 }
 
-/// Whether the mesh takes a server that the signaling server recommends; what it does not take is no reason not to start.
-fn is_usable(server: &IceServer) -> bool {
-    let known = |url: &String| ["stun:", "stuns:", "turn:", "turns:"].iter().any(|scheme| url.starts_with(scheme));
-    let turn = server.urls.iter().any(|url| url.starts_with("turn"));
-    let usable = !server.urls.is_empty()
-        && server.urls.iter().all(known)
-        && (!turn || (server.username.is_some() && server.credential.is_some()));
-    if !usable {
-        tracing::warn!(urls = ?server.urls, "an ICE server that the signaling server recommends is left out");
+/// What the mesh takes of a server that the signaling server recommends: browsers reach servers in more ways, which is no
+/// reason not to start.
+fn usable(mut server: IceServer) -> Option<IceServer> {
+    let (mut urls, left_out): (Vec<_>, Vec<_>) =
+        std::mem::take(&mut server.urls).into_iter().partition(|url| IceServer::is_supported(url));
+    let given = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
+    if !(given(&server.username) && given(&server.credential)) {
+        urls.retain(|url| !url.starts_with("turn"));
     }
-    usable
+    if !left_out.is_empty() || urls.is_empty() {
+        tracing::warn!(?left_out, used = ?urls, "ICE servers that the signaling server recommends are left out");
+    }
+    server.urls = urls;
+    (!server.urls.is_empty()).then_some(server)
 }
 
 /// What this peer can do. The protocol wants at least one, and a peer with everything off can still exchange nothing
@@ -171,4 +174,27 @@ fn signaling_error(to: &PeerId, error: &ClientError) -> SignalingError {
 
 fn refused(to: &PeerId, message: &str) -> SignalingError {
     SignalingError::Refused { code: -32603, message: format!("{message} (to {to})") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn used(urls: &[&str], credential: Option<&str>) -> Option<Vec<String>> {
+        let server = IceServer {
+            urls: urls.iter().map(|url| (*url).to_owned()).collect(),
+            username: credential.map(|_| "u".to_owned()),
+            credential: credential.map(Into::into),
+        };
+        usable(server).map(|server| server.urls)
+    }
+
+    #[test]
+    fn of_a_recommended_server_what_can_be_reached_is_used() {
+        let all = ["turn:h:3478", "turn:h:3478?transport=tcp", "turns:h:5349", "stun:h:3478"];
+        assert_eq!(used(&all, Some("p")).unwrap(), ["turn:h:3478", "stun:h:3478"]);
+        assert_eq!(used(&all, None).unwrap(), ["stun:h:3478"]);
+        assert_eq!(used(&["turn:h"], Some("")), None);
+        assert_eq!(used(&["turns:h"], Some("p")), None);
+    }
 }

@@ -7,6 +7,7 @@ mod rules;
 mod sources;
 mod table;
 mod tokens;
+mod traps;
 
 use std::fmt;
 
@@ -40,12 +41,14 @@ pub(crate) fn ships(package: &str) -> bool {
     table::find(package).is_some_and(|known| known.floor != table::Floor::Tool)
 }
 
-/// Checks arrows between crates, every source file, and that the handbook tells the same story.
+/// Checks arrows between crates, every source file, and that the handbook and the page on the WebRTC stack tell the same
+/// story.
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     let files = sources::read(workspace)?;
     let mut violations = arrows::check(&workspace.packages);
     violations.extend(sources::check(&files));
     violations.extend(handbook::check(workspace));
+    violations.extend(traps::check(workspace, &files));
     violations.sort();
     for violation in &violations {
         eprintln!("{violation}");

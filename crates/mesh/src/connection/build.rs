@@ -10,7 +10,10 @@ use std::{
 use async_trait::async_trait;
 use rtc::{
     ice::mdns::MulticastDnsMode,
-    peer_connection::{configuration::setting_engine::SctpMaxMessageSize, transport::RTCDtlsRole},
+    peer_connection::{
+        configuration::{RTCIceTransportPolicy, setting_engine::SctpMaxMessageSize},
+        transport::RTCDtlsRole,
+    },
 };
 use tokio::sync::mpsc;
 use webrtc::{
@@ -32,6 +35,10 @@ use crate::{
 
 /// Bytes that a data channel may hold before `send` waits.
 const SEND_BUFFER: usize = 1 << 20;
+/// How long a path through routers waits for one without, on a local network.
+const ROUTED_WAIT: Duration = Duration::from_millis(100);
+/// How long a path through a relay waits for a direct one, which may be half around the earth: whatever is chosen stays.
+const RELAY_WAIT: Duration = Duration::from_secs(1);
 /// The largest message we take from a peer that does not chunk.
 pub(super) const MAX_PLAIN_MESSAGE: u32 = 256 * 1024;
 
@@ -66,8 +73,14 @@ pub(super) async fn peer_connection(
         username: s.username.clone().unwrap_or_default(),
         credential: s.credential.clone().unwrap_or_default(),
     });
+    let policy = if config.relay_only { RTCIceTransportPolicy::Relay } else { RTCIceTransportPolicy::All };
     let building = PeerConnectionBuilder::new()
-        .with_configuration(RTCConfigurationBuilder::new().with_ice_servers(servers.collect()).build())
+        .with_configuration(
+            RTCConfigurationBuilder::new()
+                .with_ice_servers(servers.collect())
+                .with_ice_transport_policy(policy)
+                .build(),
+        )
         .with_media_engine(engine)
         .with_interceptor_registry(registry)
         .with_setting_engine(settings(config))
@@ -91,6 +104,9 @@ fn settings(config: &MeshConfig) -> SettingEngine {
         // A browser's first check comes before its candidate has trickled here: waiting for a better pair than that
         // costs an offerer more than a second.
         .with_prflx_acceptance_min_wait(Some(Duration::ZERO))
+        // Half a second for a path through routers and two for a relay, otherwise.
+        .with_srflx_acceptance_min_wait(Some(ROUTED_WAIT))
+        .with_relay_acceptance_min_wait(Some(if config.relay_only { Duration::ZERO } else { RELAY_WAIT }))
         .with_ice_timeouts(Some(disconnected), Some(config.ice_timeout - disconnected), Some(Duration::from_secs(2)))
         .with_multicast_dns_mode(mdns)
         // A client of this stack whose last handshake flight is lost waits for ever: let browsers be the client.
@@ -172,5 +188,26 @@ impl PeerConnectionEventHandler for Handler {
 
     async fn on_data_channel(&self, channel: Arc<dyn DataChannel>) {
         self.send(What::DataChannel(channel));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[test]
+    fn what_is_reported_never_holds_the_driver_up_and_what_does_not_fit_is_counted() {
+        let (events, mut received) = mpsc::channel(1);
+        let handler = Handler { epoch: 3, events, events_lost: Arc::default() };
+        for _ in 0..3 {
+            handler.on_negotiation_needed().now_or_never().expect("it does not wait");
+        }
+        handler.on_connection_state_change(RTCPeerConnectionState::Failed).now_or_never().expect("it does not wait");
+        assert_eq!(handler.events_lost.load(Relaxed), 3);
+        assert!(matches!(received.try_recv(), Ok(PcEvent { epoch: 3, what: What::NegotiationNeeded })));
+        drop(received);
+        handler.on_negotiation_needed().now_or_never().expect("nor when nobody listens any more");
     }
 }

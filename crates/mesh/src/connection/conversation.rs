@@ -136,6 +136,7 @@ impl Actor {
                 }
             }
             Note::ChannelClosed(number) => return self.on_channel_closed(number).await,
+            Note::IceServerFailed(epoch) if epoch == self.epoch => self.note_ice_servers(),
             _ => {}
         }
         Ok(())

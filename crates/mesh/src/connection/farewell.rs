@@ -22,6 +22,7 @@ impl Actor {
         self.peer.state.send_replace(PeerState::Closing);
         let was_connected = self.connected_at.is_some();
         self.report.elapsed = self.started.elapsed();
+        self.note_ice_servers();
         let reason = match &end {
             End::Local(reason) | End::Peer(reason) => *reason,
             End::Unwanted => DisconnectReason::UserRequested,

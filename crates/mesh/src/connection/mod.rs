@@ -42,6 +42,8 @@ enum Note {
     /// The message channel with that number opened.
     ChannelOpen(u64),
     ChannelClosed(u64),
+    /// A STUN or TURN server failed that peer connection.
+    IceServerFailed(u64),
 }
 
 /// The words in which an error of the WebRTC stack is logged: such an error may carry a whole packet.
@@ -57,4 +59,15 @@ fn random_id() -> String {
 /// Whether this peer gives way when both sides offer at once.
 fn is_polite(shared: &Arc<Shared>, peer: &Peer) -> bool {
     shared.config.local_id.as_str() < peer.id.as_str()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_that_carries_a_packet_is_told_in_few_words() {
+        let error = webrtc::error::Error::Other(format!("{:?}", vec![0u8; 1_200]));
+        assert_eq!(brief(&error).chars().count(), 200);
+    }
 }

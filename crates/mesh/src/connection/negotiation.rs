@@ -7,6 +7,7 @@ use webrtc::{
 };
 
 use super::{
+    Note,
     actor::{Actor, End},
     build, candidates,
     codecs::configured,
@@ -130,6 +131,7 @@ impl Actor {
                     add_own_track(link, &config, &offered, kind).await?;
                 }
             }
+            let sdp = sdp::without_layers(&sdp);
             link.pc.set_remote_description(RTCSessionDescription::offer(sdp)?).await?;
             for kind in [MediaKind::Audio, MediaKind::Video] {
                 add_own_track(link, &config, &offered, kind).await?;
@@ -343,6 +345,7 @@ impl Actor {
     }
 
     async fn new_link(&mut self, offerer: bool, request_id: String) -> Result<Link, Error> {
+        self.note_ice_servers();
         if let Some(old) = self.link.take() {
             self.peer.media.clear();
             old.close().await;
@@ -352,6 +355,11 @@ impl Actor {
         self.negotiate_at = None;
         self.attempt_due = offerer.then(|| Instant::now() + self.shared.config.attempt_timeout);
         let runtime = self.shared.runtime.for_connection();
+        let (notes, epoch) = (self.notes_sender.clone(), self.epoch);
+        // If it does not fit, the report at the end tells it.
+        runtime.on_ice_server_failure(move || {
+            let _ = notes.try_send(Note::IceServerFailed(epoch));
+        });
         let bounds = *self.shared.bitrate.lock();
         let wire = WireShared::new(&WireConfig { min: bounds.min, start: bounds.start, max: bounds.max });
         let events = (self.events_sender.clone(), self.events_lost.clone());

@@ -198,3 +198,69 @@ impl Reader {
         let _ = track.write_rtcp(vec![Box::new(request)]).await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use remotemedia_media::PeerId;
+
+    use super::*;
+    use crate::connection::peer::Start;
+
+    fn reader(kind: MediaKind) -> Reader {
+        let routes = Routes::default();
+        routes.set_codecs(vec![(Codec::Vp8, 96), (Codec::Opus, 111)]);
+        let id: PeerId = "bob".parse().unwrap();
+        Reader {
+            routes: Arc::new(routes),
+            peer: Peer::new(id, super::super::EarlyCandidates::default(), Start::Offer).0,
+            queue: Arc::default(),
+            kind,
+            ssrc: None,
+            sequence: SequenceUnwrapper::new(),
+            filter: DuplicateFilter::new(),
+            missing: MissingPackets::default(),
+            asked: None,
+        }
+    }
+
+    fn packet(payload_type: u8, sequence_number: u16, payload: &'static [u8]) -> rtp::Packet {
+        let header = rtp::header::Header { version: 2, payload_type, sequence_number, ssrc: 7, ..Default::default() };
+        rtp::Packet { header, payload: payload.into() }
+    }
+
+    #[tokio::test]
+    async fn packets_that_a_browser_repeats_to_probe_count_once() {
+        let mut reader = reader(MediaKind::Video);
+        for sequence in [10, 11, 10, 12, 11, 11, 13] {
+            reader.take(packet(96, sequence, b"frame"));
+        }
+        let counters = &reader.peer.counters;
+        assert_eq!(counters.received(MediaKind::Video).packets.load(Relaxed), 4);
+        assert_eq!(counters.duplicates.load(Relaxed), 3);
+        let mut track = crate::IncomingTrack::new(
+            reader.peer.id.clone(),
+            &crate::stream_key::StreamKey::main(MediaKind::Video),
+            reader.queue.clone(),
+        );
+        reader.queue.end();
+        let mut numbers = Vec::new();
+        while let Some(TrackItem::Packet { packet, .. }) = track.recv().await {
+            numbers.push(packet.sequence as u16);
+        }
+        assert_eq!(numbers, [10, 11, 12, 13]);
+    }
+
+    #[tokio::test]
+    async fn padding_and_codecs_that_nobody_agreed_on_are_no_media() {
+        let mut reader = reader(MediaKind::Video);
+        reader.take(packet(96, 1, b"frame"));
+        reader.take(packet(96, 2, b""));
+        reader.take(packet(111, 3, b"sound"));
+        reader.take(packet(77, 4, b"what"));
+        reader.take(packet(96, 5, b"frame"));
+        let counters = reader.peer.counters.received(MediaKind::Video);
+        assert_eq!(counters.packets.load(Relaxed), 2);
+        // Their numbers are used up, so that nothing seems to be lost.
+        assert_eq!(reader.missing.awaited(), 0);
+    }
+}

@@ -133,6 +133,13 @@ pub(super) fn mark(sdp: &str, messages: bool) -> String {
     }
 }
 
+/// The offer without the layers of simulcast (RFC 8853). The stack would take all of them as one track and drop the
+/// retransmissions of each; a peer whose offer of layers is not taken up sends one stream (section 5.3.2).
+pub(super) fn without_layers(sdp: &str) -> String {
+    let is_of_layers = |line: &&str| line.starts_with("a=simulcast:") || line.starts_with("a=rid:");
+    sdp.split_inclusive('\n').filter(|line| !is_of_layers(line)).collect()
+}
+
 fn direction(line: &str) -> Option<(bool, bool)> {
     match line {
         "a=sendrecv" => Some((true, true)),
@@ -227,6 +234,15 @@ mod tests {
         assert!(Description::parse(&marked).remotemedia);
         assert!(Description::parse(&mark(OFFER, false)).no_messages);
         assert_eq!(Description { remotemedia: false, ..Description::parse(&marked) }, Description::parse(OFFER));
+    }
+
+    #[test]
+    fn layers_are_taken_out_of_an_offer_and_nothing_else() {
+        let layered =
+            OFFER.replace("a=mid:1\r\n", "a=mid:1\r\na=rid:q send\r\na=rid:f send\r\na=simulcast:send q;f\r\n");
+        assert_ne!(layered, OFFER);
+        assert_eq!(without_layers(&layered), OFFER);
+        assert_eq!(without_layers("a=rid:"), "");
     }
 
     #[test]

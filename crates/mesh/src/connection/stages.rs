@@ -10,7 +10,7 @@ use super::{
     peer::{PathState, PeerState},
     timers::{RESTART_PATIENCE, STATUS_INTERVAL},
 };
-use crate::{ConnectionReport, ConnectionStage, DisconnectReason, Feedback, MeshEvent};
+use crate::{ConnectionReport, ConnectionStage, DisconnectReason, Feedback, IceServerOutcome, MeshEvent};
 
 /// Pause before the next try after one that failed at once.
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
@@ -127,6 +127,27 @@ impl Actor {
         self.published_streams.clear();
         if self.published.take().is_some() {
             self.shared.feedback(Feedback::MediaGone { peer: self.peer.id.clone() });
+        }
+    }
+
+    /// Takes over what became of the STUN and TURN servers, and tells of those that failed, each once.
+    pub(super) fn note_ice_servers(&mut self) {
+        let Some(link) = &self.link else { return };
+        for server in link.runtime.ice_servers() {
+            let known = &mut self.report.ice_servers;
+            let same = known.iter_mut().find(|k| (&k.server, k.role) == (&server.server, server.role));
+            let before = match same {
+                // Another try is on; what it will come to is not known yet.
+                Some(before) if before.outcome.is_failure() && server.outcome == IceServerOutcome::NoAnswer => continue,
+                Some(before) => Some(std::mem::replace(before, server.clone())),
+                None => {
+                    known.push(server.clone());
+                    None
+                }
+            };
+            if server.outcome.is_failure() && before.as_ref() != Some(&server) {
+                self.shared.event(MeshEvent::IceServerFailed { peer: self.peer.id.clone(), server });
+            }
         }
     }
 

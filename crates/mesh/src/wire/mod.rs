@@ -20,6 +20,7 @@
 mod dtls;
 mod events;
 mod feedback;
+mod ice_servers;
 mod pacing;
 mod registry;
 mod repair;

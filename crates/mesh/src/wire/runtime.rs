@@ -19,7 +19,7 @@ use webrtc::runtime::{
 };
 
 use super::socket::{ConnectionSockets, EmulatedSocket, WireSocket};
-use crate::Network;
+use crate::{IceServerReport, Network};
 
 type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -123,6 +123,16 @@ impl ConnectionRuntime {
         self.sockets.last_received()
     }
 
+    /// What became of the STUN and TURN servers so far.
+    pub(crate) fn ice_servers(&self) -> Vec<IceServerReport> {
+        self.sockets.servers.reports()
+    }
+
+    /// Calls `listener` whenever a STUN or TURN server has failed. It must not wait.
+    pub(crate) fn on_ice_server_failure(&self, listener: impl Fn() + Send + Sync + 'static) {
+        self.sockets.servers.on_failure(listener);
+    }
+
     /// Tasks of this connection that have not ended yet.
     pub(crate) fn live_tasks(&self) -> usize {
         self.tasks.get()
@@ -181,10 +191,12 @@ impl Runtime for ConnectionRuntime {
     fn resolve_host<'a>(&'a self, host: &'a str) -> BoxFuture<'a, io::Result<Vec<SocketAddr>>> {
         Box::pin(async move {
             // An address needs no thread of the resolver, which would also hold up a paused clock.
-            if let Ok(address) = host.parse() {
-                return Ok(vec![address]);
-            }
-            tokio::net::lookup_host(host).await.map(Iterator::collect)
+            let addresses = match parse_address(host) {
+                Some(address) => Ok(vec![address]),
+                None => tokio::net::lookup_host(host).await.map(Iterator::collect),
+            };
+            self.sockets.servers.resolved(host, &addresses);
+            addresses
         })
     }
 
@@ -212,6 +224,14 @@ impl Runtime for ConnectionRuntime {
     fn name(&self) -> &'static str {
         "remotemedia"
     }
+}
+
+/// An address and a port. The library leaves the brackets of an IPv6 address out where it asks for a TURN server.
+fn parse_address(host: &str) -> Option<SocketAddr> {
+    host.parse().ok().or_else(|| {
+        let (ip, port) = host.rsplit_once(':')?;
+        Some(SocketAddr::new(ip.parse().ok()?, port.parse().ok()?))
+    })
 }
 
 fn enlarge_buffers(socket: &std::net::UdpSocket) -> io::Result<SocketBuffers> {
@@ -298,6 +318,22 @@ mod tests {
         println!("{before} bytes before, {granted:?}");
         assert!(granted.receive >= before.min(SOCKET_BUFFER) && granted.send > 0);
         assert_eq!(socket.local_addr().unwrap().ip().to_string(), "127.0.0.1");
+    }
+
+    #[tokio::test]
+    async fn addresses_are_not_looked_up_whichever_way_they_are_written() {
+        let connection = MeshRuntime::new(None).for_connection();
+        for (written, address) in [
+            ("192.0.2.1:3478", "192.0.2.1:3478"),
+            ("[2001:db8::1]:3478", "[2001:db8::1]:3478"),
+            ("2001:db8::1:3478", "[2001:db8::1]:3478"),
+        ] {
+            assert_eq!(
+                connection.resolve_host(written).await.unwrap(),
+                [address.parse::<SocketAddr>().unwrap()],
+                "{written}"
+            );
+        }
     }
 
     #[tokio::test]

@@ -14,7 +14,10 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use webrtc::runtime::{AsyncUdpSocket, RecvMeta, Transmit};
 
-use super::dtls::{HandshakeGuard, Relevance, Verdict, relevance};
+use super::{
+    dtls::{HandshakeGuard, Relevance, Verdict, relevance},
+    ice_servers::IceServerWatch,
+};
 use crate::DatagramSocket;
 
 /// What the sockets of one connection share.
@@ -27,6 +30,7 @@ pub(super) struct ConnectionSockets {
     handshake_done: AtomicBool,
     repeating: Mutex<bool>,
     cancel: CancellationToken,
+    pub(super) servers: IceServerWatch,
 }
 
 /// Where a handshake datagram went, to send it there again.
@@ -45,6 +49,7 @@ impl ConnectionSockets {
             handshake_done: AtomicBool::new(false),
             repeating: Mutex::new(false),
             cancel,
+            servers: IceServerWatch::default(),
         }
     }
 
@@ -173,6 +178,7 @@ impl AsyncUdpSocket for WireSocket {
         if matches!(result, Poll::Ready(Ok(_))) {
             let stride = transmit.segment_size.unwrap_or(transmit.contents.len()).max(1);
             for datagram in transmit.contents.chunks(stride) {
+                self.shared.servers.sent(transmit.destination, datagram);
                 if relevance(datagram) == Relevance::MayBeHandshake {
                     self.shared.sent(&self.outlet, transmit.destination, datagram);
                 }
@@ -198,6 +204,7 @@ impl AsyncUdpSocket for WireSocket {
             for (buffer, meta) in bufs.iter_mut().zip(meta.iter_mut()).take(count) {
                 let len = meta.len.min(buffer.len());
                 meta.len = keep_wanted(&mut buffer[..len], meta.stride, |datagram| {
+                    self.shared.servers.received(datagram);
                     self.shared.received(now, datagram) == Verdict::Deliver
                 });
                 kept += meta.len;

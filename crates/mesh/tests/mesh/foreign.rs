@@ -352,3 +352,22 @@ async fn a_foreigner_can_be_called() {
     alice.shutdown().await;
     soon("the track ends", async { while track.recv().await.is_some() {} }).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_foreigner_that_offers_layers_of_simulcast_is_answered_without_and_sends_one_stream() {
+    let hub = Hub::default();
+    let alice = mesh(&hub, "alice").await;
+    let mut bob = Foreigner::new(&hub).await;
+    bob.pc.add_track(bob.video.clone()).await.unwrap();
+    let offer = bob.pc.create_offer(None).await.unwrap();
+    bob.pc.set_local_description(offer.clone()).await.unwrap();
+    // The stack under test offers no layers that browsers would: theirs are added to what it offers.
+    let layers = "a=rid:q send\r\na=rid:h send\r\na=simulcast:send q;h\r\na=rtcp-mux\r\n";
+    let sdp = offer.sdp.replacen("a=rtcp-mux\r\n", layers, 1);
+    assert!(sdp.contains("a=simulcast:"));
+    bob.send(SignalingMessage::Offer { sdp, request_id: bob.request_id.clone() }).await;
+    bob.run("connected", |_| !alice.peers().is_empty()).await;
+    let answer = bob.pc.remote_description().await.unwrap().sdp;
+    assert!(!answer.contains("a=simulcast") && !answer.contains("a=rid"), "{answer}");
+    track_from(&bob, &alice).await;
+}

@@ -13,6 +13,7 @@ mod figures;
 mod foreign;
 mod messages;
 mod renegotiation;
+mod signaling;
 
 use std::sync::Arc;
 

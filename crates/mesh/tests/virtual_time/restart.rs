@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
-use crate::world::{
-    Heard, MS, RTT, SECOND, World, audio_track, begun, event, listen, media_both_ways, report, sees, soon, talk,
+use crate::{
+    calls::film,
+    world::{
+        Heard, MS, RTT, SECOND, World, audio_track, begun, event, listen, media_both_ways, report, sees, soon, talk,
+    },
 };
-use remotemedia_mesh::{MeshEvent, MeshEvents, Message};
+use remotemedia_mesh::{MeshEvent, MeshEvents, Message, TrackItem};
 use remotemedia_netsim::virt::{run_virtual, seeds};
 use tokio::time::{Instant, sleep};
 
@@ -213,4 +216,30 @@ fn restarts_of_both_sides_that_collide_leave_the_connection_as_it_was() {
             media_both_ways(&alice, &bob).await;
         });
     }
+}
+
+#[test]
+fn after_an_ice_restart_a_keyframe_is_asked_for_since_what_was_lost_meanwhile_is_not() {
+    begun();
+    run_virtual(1, |net| async move {
+        let world = World::new(net, 0.0);
+        let (alice, bob) = (world.join("alice").await, world.join("bob").await);
+        soon("connect", alice.mesh.connect(&bob.id)).await.unwrap();
+        sees(&bob, &alice).await;
+        let filming = tokio::spawn(film(alice.mesh.clone(), bob.id.clone(), 3, SECOND * 10));
+        let mut track = soon("a track", bob.mesh.next_track()).await.unwrap();
+        // The beginning of the call has requests of its own.
+        listen(&mut track, SECOND * 2, &mut Heard::default()).await;
+        let before = bob.mesh.peers()[0].metrics.keyframes_requested;
+        bob.mesh.restart_ice(&alice.id).await.unwrap();
+        soon("the interruption is told", async {
+            while track.recv().await.expect("the track lives") != TrackItem::Interrupted {}
+        })
+        .await;
+        listen(&mut track, SECOND * 3, &mut Heard::default()).await;
+        let [asked, arrived] = [&bob, &alice].map(|peer| peer.mesh.peers()[0].metrics.clone());
+        assert!(asked.keyframes_requested > before, "{} requests as before", asked.keyframes_requested);
+        assert!(arrived.keyframes_requested_by_peer > 0, "no request arrived");
+        filming.abort();
+    });
 }

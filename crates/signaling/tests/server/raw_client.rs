@@ -74,6 +74,11 @@ impl RawClient {
         (frame["method"].as_str().unwrap().to_owned(), frame["params"].take())
     }
 
+    /// Whether no notification came before the last reply that has not been taken.
+    pub(crate) fn has_no_push(&self) -> bool {
+        self.pushes.is_empty()
+    }
+
     /// The close code; what comes before is passed over.
     pub(crate) async fn close_code(&mut self) -> u16 {
         loop {

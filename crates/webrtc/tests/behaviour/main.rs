@@ -1,5 +1,6 @@
 //! What the transport promises, shown over real codecs and an emulated network in virtual time, one module per
-//! behaviour. What needs the JSON-RPC signaling server itself is shown over sockets, in `server`.
+//! behaviour. What needs the JSON-RPC signaling server itself is shown over sockets, in `server`, and what needs a STUN or
+//! TURN server in `turn`.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod audio_formats;
@@ -9,6 +10,7 @@ mod broadcast;
 mod call;
 mod codec_preference;
 mod conference;
+mod coturn;
 mod late_joiner;
 mod lifecycle;
 mod live_settings;
@@ -21,9 +23,11 @@ mod refusals;
 mod replacement;
 mod routes;
 mod server;
+mod settings;
 mod shared_routes;
 mod speaker;
 mod streams;
 #[path = "../support/mod.rs"]
 mod support;
+mod turn;
 mod world;

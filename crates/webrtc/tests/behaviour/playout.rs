@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
-use remotemedia_netsim::virt::run_virtual;
+use remotemedia_netsim::{
+    link::{LinkConfig, Loss},
+    virt::run_virtual,
+};
 use remotemedia_webrtc::{ConfigOptions, JitterMode, WebRtcError, WebRtcTransport, WebRtcTransportConfig};
 use tokio::time::{Instant, interval};
 
-use crate::world::{World, level, tone};
+use crate::world::{ONE_WAY, World, level, tone};
 
 /// Starts a beep of 100 ms every second, on the second; answers when it began.
 async fn beep(source: WebRtcTransport, seconds: usize) {
@@ -89,4 +92,30 @@ fn the_size_of_a_fixed_buffer_can_be_changed_during_a_call() {
         let longer = last(&after).saturating_sub(last(&before));
         assert!(longer.abs_diff(Duration::from_millis(200)) <= Duration::from_millis(40), "{longer:?}");
     });
+}
+
+/// How long audio waited in the buffer over a minute, and what share of it was made up, on a path like that.
+fn waiting(path: LinkConfig, change: impl FnOnce(&mut WebRtcTransportConfig) + Send + 'static) -> (f64, f64) {
+    run_virtual(113, |network| async move {
+        let world = World::new(network, path);
+        let alice = world.join("alice").await;
+        let bob = world.join_with("bob", change).await;
+        alice.connect_peer("bob").await.unwrap();
+        tokio::spawn(beep(alice.clone(), 60));
+        delays(&bob, Instant::now(), 60).await;
+        let metrics = bob.list_peers().await.unwrap()[0].metrics.clone();
+        println!("{:.0} ms, {:.3} made up", metrics.jitter_buffer_delay_ms, metrics.concealed_rate);
+        (metrics.jitter_buffer_delay_ms, metrics.concealed_rate)
+    })
+}
+
+#[test]
+fn a_larger_buffer_size_is_held_while_the_path_loses_packets() {
+    let lossy = || LinkConfig::with_delay(ONE_WAY).with_loss(Loss::Random(0.02));
+    let (standard, _) = waiting(lossy(), |_| {});
+    let (large, _) = waiting(lossy(), |c| c.jitter_buffer_size_ms = 150);
+    let (calm, _) = waiting(LinkConfig::with_delay(ONE_WAY), |c| c.jitter_buffer_size_ms = 150);
+    assert!(large >= 140.0, "{large} ms of 150 on a path with losses");
+    assert!(large >= standard + 50.0, "{large} ms and {standard} ms");
+    assert!(calm <= large - 50.0, "{calm} ms without losses, {large} ms with");
 }

@@ -5,7 +5,7 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 use remotemedia_codecs::test_media::{Clip, draw_number, read_number};
 use remotemedia_netsim::{
     link::LinkConfig,
-    virt::{VirtualNetwork, VirtualSignaling},
+    virt::{VirtualNetwork, VirtualSignaler, VirtualSignaling},
 };
 use remotemedia_runtime_core::data::{AudioFrame, RuntimeData, VideoFrame};
 use remotemedia_signaling::state::StateConfig;
@@ -64,6 +64,11 @@ impl World {
         let transport = self.transport_in(name, change, adapt).await;
         transport.start().await.unwrap();
         transport
+    }
+
+    /// A peer that is in the room and never answers.
+    pub(crate) async fn register(&self, name: &str) -> Arc<VirtualSignaler> {
+        self.signaling.join(name.parse().unwrap()).await.unwrap()
     }
 
     /// A transport that was not started.
