@@ -147,7 +147,7 @@ impl Roster {
         }
     }
 
-    /// Forgets a named stream. Answers the peers that had it.
+    /// Forgets a named stream. Answers every connected peer: to some it may have been opened without an answer yet.
     pub(crate) fn remove_stream(&self, stream: &StreamId) -> Vec<PeerId> {
         for entry in self.peers.write().values_mut() {
             entry.named.retain(|(_, id), _| id != stream);
