@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use bytes::Bytes;
 
@@ -21,6 +21,20 @@ pub enum PixelFormat {
 }
 
 impl PixelFormat {
+    /// Every format.
+    pub const ALL: [Self; 5] = [Self::I420, Self::Nv12, Self::Rgb24, Self::Rgba, Self::Bgra];
+
+    /// The name in manifests, such as `i420`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::I420 => "i420",
+            Self::Nv12 => "nv12",
+            Self::Rgb24 => "rgb24",
+            Self::Rgba => "rgba",
+            Self::Bgra => "bgra",
+        }
+    }
+
     /// Number of planes.
     pub const fn plane_count(self) -> usize {
         match self {
@@ -48,6 +62,12 @@ impl PixelFormat {
     /// Bytes of a whole picture without padding.
     pub fn packed_len(self, width: u32, height: u32) -> usize {
         (0..self.plane_count()).filter_map(|p| self.plane_size(p, width, height)).map(|(row, rows)| row * rows).sum()
+    }
+}
+
+impl fmt::Display for PixelFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 

@@ -2,8 +2,8 @@ use std::{sync::Arc, time::Duration};
 
 use crate::{
     data::{DataKind, KindSet},
-    manifest::{ManifestError, MediaFormat},
-    node::NodeError,
+    manifest::{ManifestError, MediaFormat, one_of},
+    node::{AcceptedFormat, NodeError},
 };
 
 /// Why a pipeline does not run, or not any more.
@@ -55,6 +55,18 @@ pub enum RuntimeError {
         /// The kind that came.
         found: DataKind,
     },
+    /// A node was given media of a format that it does not take.
+    #[error("node {node:?} ({node_type}) takes {}, but was given {found}", one_of(accepted))]
+    FormatNotAccepted {
+        /// The node's id.
+        node: Arc<str>,
+        /// Its type.
+        node_type: String,
+        /// The formats of that kind that it takes.
+        accepted: Vec<AcceptedFormat>,
+        /// The format that came.
+        found: MediaFormat,
+    },
     /// The pipeline made nothing of an input.
     #[error("the pipeline has no output for this input: node {node:?} emitted nothing")]
     NoOutput {
@@ -62,7 +74,7 @@ pub enum RuntimeError {
         node: Arc<str>,
     },
     /// An input is none that the manifest declares.
-    #[error("the pipeline takes {}, but was given {found}", list(declared))]
+    #[error("the pipeline takes {}, but was given {found}", one_of(declared))]
     UnexpectedInput {
         /// What the manifest declares.
         declared: Vec<MediaFormat>,
@@ -70,7 +82,7 @@ pub enum RuntimeError {
         found: MediaFormat,
     },
     /// An output is none that the manifest declares.
-    #[error("the pipeline makes {}, but node {node:?} emitted {found}", list(declared))]
+    #[error("the pipeline makes {}, but node {node:?} emitted {found}", one_of(declared))]
     UnexpectedOutput {
         /// The node that made it.
         node: Arc<str>,
@@ -137,6 +149,7 @@ impl RuntimeError {
             | Self::NodePanicked { node, .. }
             | Self::NodeTimedOut { node, .. }
             | Self::KindNotAccepted { node, .. }
+            | Self::FormatNotAccepted { node, .. }
             | Self::NoOutput { node }
             | Self::UnexpectedOutput { node, .. }
             | Self::SessionFailed { node } => Some(node),
@@ -155,6 +168,9 @@ impl RuntimeError {
             Self::KindNotAccepted { .. } => {
                 Some("let only fitting data pass with \"only: KIND\" on the edge that leads to the node")
             }
+            Self::FormatNotAccepted { .. } => {
+                Some("put a node that converts before it, or declare \"inputs\" so that the manifest is checked for it")
+            }
             Self::NoOutput { .. } => Some("use a stream for pipelines that answer some inputs only"),
             Self::UnexpectedInput { .. } => Some("convert the data first, or change \"inputs\" in the manifest"),
             Self::UnexpectedOutput { .. } => {
@@ -166,8 +182,4 @@ impl RuntimeError {
             _ => None,
         }
     }
-}
-
-fn list(formats: &[MediaFormat]) -> String {
-    formats.iter().map(MediaFormat::to_string).collect::<Vec<_>>().join(" or ")
 }

@@ -4,6 +4,7 @@ use std::{collections::VecDeque, sync::Arc};
 
 use crate::{
     data::{DataKind, KindSet},
+    formats::Flow,
     manifest::{Edge, End, Manifest, ManifestError, ManifestProblem, NodeSpec},
     node::{NodeInstance, NodeRegistry, NodeType, Params},
     runner::Instance,
@@ -16,10 +17,14 @@ pub(crate) struct Graph {
     pub(crate) nodes: Vec<GraphNode>,
     /// For each input of the manifest, where its data goes.
     pub(crate) inputs: Vec<Vec<Target>>,
+    /// What its formats are checked by when params change.
+    pub(crate) flow: Flow,
 }
 
 #[derive(Debug)]
 pub(crate) struct GraphNode {
+    /// Its place in the manifest.
+    pub(crate) index: usize,
     pub(crate) spec: NodeSpec,
     pub(crate) node_type: Arc<NodeType>,
     pub(crate) params: Params,
@@ -46,22 +51,22 @@ pub(crate) enum Destination {
 
 impl Graph {
     /// Joins `manifest` with the types of `registry`.
-    pub(crate) fn compile(manifest: &Manifest, registry: &NodeRegistry) -> Result<Self, ManifestError> {
-        let Checked { nodes, edges, order } = Checked::new(manifest, registry)?;
-        Ok(Self::assemble(manifest, nodes, &edges, &order))
+    pub(crate) fn compile(manifest: &Manifest, registry: &Arc<NodeRegistry>) -> Result<Self, ManifestError> {
+        let Checked { nodes, flow } = Checked::new(manifest, registry)?;
+        Ok(Self::assemble(manifest, nodes, flow))
     }
 
-    fn assemble(manifest: &Manifest, nodes: Vec<GraphNode>, edges: &[Edge], order: &[usize]) -> Self {
+    fn assemble(manifest: &Manifest, nodes: Vec<GraphNode>, flow: Flow) -> Self {
         let mut position = vec![0; nodes.len()];
-        for (index, node) in order.iter().enumerate() {
+        for (index, node) in flow.order.iter().enumerate() {
             position[*node] = index;
         }
         let mut unsorted: Vec<(usize, GraphNode)> =
-            nodes.into_iter().enumerate().map(|(index, node)| (position[index], node)).collect();
+            nodes.into_iter().map(|node| (position[node.index], node)).collect();
         unsorted.sort_by_key(|(position, _)| *position);
         let mut nodes: Vec<GraphNode> = unsorted.into_iter().map(|(_, node)| node).collect();
         let mut inputs = vec![Vec::new(); manifest.inputs.len()];
-        for edge in edges {
+        for edge in &flow.edges {
             let to = match edge.to {
                 End::Node(node) => Destination::Node(position[node]),
                 End::Output(output) => Destination::Output(output),
@@ -81,7 +86,7 @@ impl Graph {
                 End::Output(_) => {}
             }
         }
-        Self { nodes, inputs }
+        Self { nodes, inputs, flow }
     }
 }
 
@@ -95,34 +100,35 @@ fn passing(edge: &Edge, node: &GraphNode) -> KindSet {
 /// The edges of `manifest` as pairs of ids, those that it leaves unsaid included.
 pub(crate) fn connections(
     manifest: &Manifest,
-    registry: &NodeRegistry,
+    registry: &Arc<NodeRegistry>,
 ) -> Result<Vec<(String, String)>, ManifestError> {
     let id = |end| manifest.id_of(end).to_owned();
-    Ok(Checked::new(manifest, registry)?.edges.iter().map(|edge| (id(edge.from), id(edge.to))).collect())
+    Ok(Checked::new(manifest, registry)?.flow.edges.iter().map(|edge| (id(edge.from), id(edge.to))).collect())
 }
 
 /// A manifest joined with its node types, everything about it checked.
 struct Checked {
     nodes: Vec<GraphNode>,
-    edges: Vec<Edge>,
-    /// In which data flows through the nodes.
-    order: Vec<usize>,
+    flow: Flow,
 }
 
 impl Checked {
-    fn new(manifest: &Manifest, registry: &NodeRegistry) -> Result<Self, ManifestError> {
-        let build = |spec: &NodeSpec| {
+    fn new(manifest: &Manifest, registry: &Arc<NodeRegistry>) -> Result<Self, ManifestError> {
+        let build = |(index, spec): (usize, &NodeSpec)| {
             let node_type = registry.resolve(manifest, spec)?;
             let (params, NodeInstance(instance)) = build_node(manifest, spec, &node_type)?;
             let instance = instance.into();
-            Ok(GraphNode { spec: spec.clone(), node_type, params, instance, targets: Vec::new(), fed_by: 0 })
+            Ok(GraphNode { index, spec: spec.clone(), node_type, params, instance, targets: Vec::new(), fed_by: 0 })
         };
-        let nodes = manifest.nodes.iter().map(build).collect::<Result<Vec<_>, ManifestError>>()?;
+        let nodes = manifest.nodes.iter().enumerate().map(build).collect::<Result<Vec<_>, ManifestError>>()?;
         let edges = with_implied_ends(manifest, &nodes);
         check_connections(manifest, &nodes, &edges)?;
         let order = topological_order(nodes.len(), &edges);
-        check_kinds(manifest, &nodes, &edges, &order)?;
-        Ok(Self { nodes, edges, order })
+        check_kinds(manifest, registry, &nodes, &edges, &order)?;
+        let types = nodes.iter().map(|node| Arc::clone(&node.node_type)).collect();
+        let flow = Flow { manifest: manifest.clone(), registry: Arc::clone(registry), types, edges, order };
+        flow.check(|index| &nodes[index].params)?;
+        Ok(Self { nodes, flow })
     }
 }
 
@@ -275,7 +281,13 @@ fn topological_order(count: usize, edges: &[Edge]) -> Vec<usize> {
 
 /// Refuses an edge on which only kinds of data can come that its node does not take. Where a manifest declares what it
 /// takes, every kind that can come must be taken.
-fn check_kinds(manifest: &Manifest, nodes: &[GraphNode], edges: &[Edge], order: &[usize]) -> Result<(), ManifestError> {
+fn check_kinds(
+    manifest: &Manifest,
+    registry: &NodeRegistry,
+    nodes: &[GraphNode],
+    edges: &[Edge],
+    order: &[usize],
+) -> Result<(), ManifestError> {
     let declared: KindSet = manifest.input_formats.iter().map(|format| format.kind).collect();
     let is_declared = !declared.is_empty();
     let at_input = if is_declared { declared } else { KindSet::ALL };
@@ -307,6 +319,7 @@ fn check_kinds(manifest: &Manifest, nodes: &[GraphNode], edges: &[Edge], order: 
                     found: refused,
                     from: manifest.id_of(edge.from).to_owned(),
                     usable,
+                    converters: registry.kind_converters(refused, accepted),
                 };
                 return Err(manifest.error(edge.place.or(nodes[node].spec.place), problem));
             }

@@ -28,6 +28,7 @@
 
 pub mod data;
 mod error;
+mod formats;
 mod graph;
 pub mod manifest;
 pub mod node;

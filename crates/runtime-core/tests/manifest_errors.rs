@@ -55,6 +55,11 @@ fn refusals_read_well() {
         ("no id", "nodes:\n  - type: Echo\n"),
         ("no type", "nodes:\n  - id: a\n"),
         ("an id that is a number", "nodes:\n  - { id: 7, type: Echo }\n"),
+        ("an id that YAML takes for no", "nodes:\n  - { id: n, type: Echo }\n"),
+        (
+            "an edge that YAML takes for yes",
+            "nodes:\n  - { id: a, type: Echo }\nconnections:\n  - { from: a, to: on }\n",
+        ),
         ("an empty id", "nodes:\n  - { id: '', type: Echo }\n"),
         ("a field twice", "nodes:\n  - id: a\n    type: Echo\n    type: Gain\n"),
         ("two spellings", "nodes:\n  - { id: a, type: Echo, node_type: Echo }\n"),

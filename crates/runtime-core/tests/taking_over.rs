@@ -3,11 +3,14 @@
 
 mod common;
 
+use std::time::Duration;
+
+use async_trait::async_trait;
 use common::{drain, session_with, text};
 use remotemedia_runtime_core::{
     data::RuntimeData,
     manifest::Manifest,
-    node::{Emitter, Node, NodeRegistry, NodeResult, NodeType, ParamSpec, Params},
+    node::{AsyncEmitter, AsyncNode, Emitter, Node, NodeRegistry, NodeResult, NodeType, ParamSpec, Params},
     runner::{PipelineRunner, Session, SessionControl},
     transport::TransportData,
 };
@@ -138,7 +141,7 @@ async fn a_paused_session_holds_what_it_is_sent_and_goes_on_with_it() {
     for input in ["a", "b"] {
         sender.send_input(TransportData::new(input)).await.unwrap();
     }
-    let waiting = tokio::time::timeout(std::time::Duration::from_secs(60), receiver.next_output()).await;
+    let waiting = tokio::time::timeout(Duration::from_secs(60), receiver.next_output()).await;
     assert!(waiting.is_err(), "{waiting:?}");
     control.resume();
     let mut texts = Vec::new();
@@ -146,4 +149,55 @@ async fn a_paused_session_holds_what_it_is_sent_and_goes_on_with_it() {
         texts.push(text(&output));
     }
     assert_eq!(texts, ["a1", "b2"]);
+}
+
+/// Waits a second before it answers, and says by itself every minute that it is there.
+struct Slow;
+
+#[async_trait]
+impl AsyncNode for Slow {
+    async fn process(&mut self, input: RuntimeData, out: &mut AsyncEmitter<'_>) -> NodeResult {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        out.emit(input).await;
+        Ok(())
+    }
+
+    fn tick_every(&self) -> Option<Duration> {
+        Some(Duration::from_secs(60))
+    }
+
+    async fn tick(&mut self, out: &mut AsyncEmitter<'_>) -> NodeResult {
+        out.emit("tick").await;
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_paused_session_of_asynchronous_nodes_finishes_its_call_and_stands_still() {
+    let register = |registry: &mut NodeRegistry| {
+        registry.register(NodeType::asynchronous("Slow", |_| Ok(Slow)));
+    };
+    let session = session_with("pipeline: { nodes: [{ id: slow, type: Slow, timeout_ms: 1500 }] }", register);
+    let control = session.control();
+    let (sender, mut receiver) = session.split();
+    sender.send_input(TransportData::new("a")).await.unwrap();
+    sender.send_input(TransportData::new("b")).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    // The call for "a" is under way and ends; neither "b" nor the clock begins another, and waiting is no time-out.
+    control.pause();
+    assert_eq!(text(&receiver.next_output().await.unwrap().unwrap()), "a");
+    let waiting = tokio::time::timeout(Duration::from_secs(600), receiver.next_output()).await;
+    assert!(waiting.is_err(), "{waiting:?}");
+    assert_eq!((control.metrics()[0].calls, control.metrics()[0].timeouts), (1, 0));
+    control.resume();
+    let mut texts = Vec::new();
+    for _ in 0..2 {
+        texts.push(text(&receiver.next_output().await.unwrap().unwrap()));
+    }
+    texts.sort();
+    assert_eq!(texts, ["b", "tick"], "the clock has not caught up on the minutes before");
+    let next = tokio::time::Instant::now();
+    assert_eq!(text(&receiver.next_output().await.unwrap().unwrap()), "tick");
+    assert!(next.elapsed() >= Duration::from_secs(58), "{:?}", next.elapsed());
+    assert_eq!(control.metrics()[0].timeouts, 0);
 }

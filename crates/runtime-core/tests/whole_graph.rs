@@ -416,6 +416,7 @@ async fn params_change_while_the_session_runs() {
     let mut session = session_with("pipeline: { nodes: [{ id: g, type: Gain, params: { linear: 1 } }] }", |_| {});
     let control = session.control();
     control.reconfigure("g", serde_json::json!({ "linear": 0.5 })).await.unwrap();
+    assert_eq!(control.params("g").unwrap().number("linear"), Some(0.5));
     session.send_input(TransportData::new(audio(1.0))).await.unwrap();
     let output = session.recv_output().await.unwrap().unwrap();
     assert_eq!(output.data.as_audio().unwrap().samples(), [0.5; 480]);

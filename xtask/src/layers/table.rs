@@ -34,6 +34,7 @@ pub(crate) const CRATES: &[Crate] = &[
     Crate { name: "remotemedia-jitter", floor: Floor::Level(1), ignorant_of: NO_IO, sans_io: EVERYTHING },
     Crate { name: "remotemedia-sync", floor: Floor::Level(1), ignorant_of: NO_IO, sans_io: EVERYTHING },
     Crate { name: "remotemedia-congestion", floor: Floor::Level(1), ignorant_of: NO_IO, sans_io: EVERYTHING },
+    Crate { name: "remotemedia-resample", floor: Floor::Level(1), ignorant_of: NO_IO, sans_io: EVERYTHING },
     Crate { name: "remotemedia-codecs", floor: Floor::Level(1), ignorant_of: NO_IO, sans_io: EVERYTHING },
     Crate {
         name: "remotemedia-signaling",

@@ -1,11 +1,13 @@
 use std::sync::Arc;
 
+use remotemedia_resample::ChannelMatrix;
 use remotemedia_runtime_core::{
-    data::{AudioFrame, RuntimeData},
-    node::{Emitter, Node, NodeResult, NodeType, ParamSpec, Params, Produces},
+    data::{AudioFrame, DataKind, RuntimeData},
+    manifest::MediaFormat,
+    node::{Conversion, Emitter, Node, NodeResult, NodeType, ParamSpec, Params, Produces},
 };
 
-use super::{AudioNodeError, channels::ChannelMatrix};
+use super::AudioNodeError;
 
 /// `ChannelConvert`: gives audio another number of channels. Audio mixes are converted frame by frame; other data passes
 /// unchanged.
@@ -30,6 +32,11 @@ impl ChannelConvert {
             .describe("Gives audio another number of channels.")
             .param(ParamSpec::integer("channels", 1..=8).required().doc("How many channels come out."))
             .produces(Produces::SameAsInput)
+            .makes(|format, params| match format.kind {
+                DataKind::Audio => Some(MediaFormat { channels: Some(channels(params)), ..format }),
+                _ => Some(format),
+            })
+            .converts(Conversion::Channels("channels"))
     }
 
     /// Converts to `channels`, 1 to 8; other counts become the nearest of these.
@@ -42,7 +49,7 @@ impl ChannelConvert {
         if frame.channels() == self.channels {
             return Ok(frame);
         }
-        if !self.matrix.is_for(frame.channels()) {
+        if self.matrix.inputs() != frame.channels() {
             self.matrix = ChannelMatrix::new(frame.channels(), self.channels);
         }
         let mut samples = Vec::new();

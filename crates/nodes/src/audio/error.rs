@@ -1,5 +1,5 @@
 use remotemedia_media::AudioFrameError;
-use rubato::{ResampleError, ResamplerConstructionError};
+use remotemedia_resample::ResampleError;
 
 /// Why a node cannot work on a piece of audio.
 #[derive(Debug, thiserror::Error)]
@@ -11,20 +11,17 @@ pub enum AudioNodeError {
         /// The rate of the frame.
         sample_rate: u32,
     },
-    /// There is no converter between the two rates.
-    #[error("no resampler can be made from {from} to {to} Hz: use rates that have a common divisor, such as 48,000 Hz")]
-    Resampler {
-        /// The rate of the frame.
-        from: u32,
-        /// The rate that is wanted.
-        to: u32,
-        /// What the resampler says.
-        source: ResamplerConstructionError,
-    },
-    /// The resampler refused its input.
-    #[error("the audio could not be resampled; the stream starts anew with the next frame")]
-    Resampling(#[from] ResampleError),
+    /// The audio cannot be resampled. The stream starts anew with the next frame.
+    #[error(transparent)]
+    Resample(#[from] ResampleError),
     /// What was made is no audio frame.
     #[error(transparent)]
     Frame(#[from] AudioFrameError),
+}
+
+impl AudioNodeError {
+    /// Lets rates pass that are converted: 8 to 192 kHz.
+    pub(super) fn check_rate(sample_rate: u32) -> Result<(), Self> {
+        if (8_000..=192_000).contains(&sample_rate) { Ok(()) } else { Err(Self::SampleRate { sample_rate }) }
+    }
 }

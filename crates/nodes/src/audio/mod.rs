@@ -1,12 +1,10 @@
 //! Nodes that make, convert and mix audio.
 
 mod channel_convert;
-mod channels;
 mod error;
 pub(crate) mod fade;
 mod mixer;
 mod resample;
-mod resampler;
 pub(crate) mod streams;
 mod test_tone;
 
@@ -16,7 +14,12 @@ pub use mixer::{AudioMixer, MixMode, MixerConfig};
 pub use resample::Resample;
 pub use test_tone::{TestTone, TestToneConfig, Wave};
 
-use remotemedia_runtime_core::node::NodeRegistry;
+use remotemedia_runtime_core::node::{AcceptedFormat, NodeRegistry};
+
+/// Audio of the rates that are converted: 8 to 192 kHz.
+pub(crate) fn audible() -> AcceptedFormat {
+    AcceptedFormat::audio().sample_rate(8_000..=192_000)
+}
 
 /// Adds the nodes of this module to `registry`.
 pub fn register(registry: &mut NodeRegistry) {

@@ -1,14 +1,15 @@
 use std::time::Duration;
 
 use remotemedia_media::NtpTime;
+use remotemedia_resample::{StreamResampler, Timing};
 use remotemedia_runtime_core::{
-    data::{AudioFrame, RuntimeData},
-    node::{Emitter, Node, NodeResult, NodeType, ParamSpec, Params, Produces},
+    data::{AudioFrame, DataKind, RuntimeData},
+    manifest::MediaFormat,
+    node::{Conversion, Emitter, Node, NodeResult, NodeType, ParamSpec, Params, Produces},
 };
 
 use super::{
-    AudioNodeError,
-    resampler::StreamResampler,
+    AudioNodeError, audible,
     streams::{StreamKey, Streams},
 };
 
@@ -45,6 +46,12 @@ impl Resample {
                     .doc("The rate of what comes out."),
             )
             .produces(Produces::SameAsInput)
+            .takes(audible())
+            .makes(|format, params| match format.kind {
+                DataKind::Audio => Some(MediaFormat { sample_rate: Some(sample_rate(params)), ..format }),
+                _ => Some(format),
+            })
+            .converts(Conversion::SampleRate("sample_rate"))
     }
 
     /// Converts to `sample_rate`, 8,000 to 192,000 Hz; other rates become the nearest of these.
@@ -63,11 +70,11 @@ impl Resample {
         }
         let stream = match slot {
             Some(stream) => stream,
-            None => slot.insert(Stream {
-                resampler: StreamResampler::new(frame.sample_rate(), to, frame.channels())?,
-                timestamp: None,
-                capture_time: None,
-            }),
+            None => {
+                AudioNodeError::check_rate(frame.sample_rate())?;
+                let resampler = StreamResampler::new(frame.sample_rate(), to, frame.channels(), Timing::Exact)?;
+                slot.insert(Stream { resampler, timestamp: None, capture_time: None })
+            }
         };
         let (taken, given) = stream.resampler.progress();
         stream.timestamp = frame.timestamp.map(|time| (time, taken)).or(stream.timestamp);
@@ -75,7 +82,7 @@ impl Resample {
         let mut samples = Vec::with_capacity(frame.samples().len() * 2);
         if let Err(error) = stream.resampler.push(frame.samples(), &mut samples) {
             *slot = None;
-            return Err(error);
+            return Err(error.into());
         }
         if !samples.is_empty() {
             out.emit(stream.frame(samples, given, to, key())?);

@@ -3,6 +3,7 @@ use std::{f32::consts::TAU, time::Duration};
 use remotemedia_media::StreamId;
 use remotemedia_runtime_core::{
     data::{AudioFrame, DataKind, KindSet, RuntimeData},
+    manifest::MediaFormat,
     node::{Emitter, Node, NodeResult, NodeType, ParamProblem, ParamSpec, Params, Produces},
 };
 use tokio::time::Instant;
@@ -113,6 +114,10 @@ impl TestTone {
             .param(ParamSpec::number("duration_s", 0.001..=86_400.0).unit("s").doc("How long it sounds."))
             .accepts(KindSet::NONE)
             .produces(Produces::Kinds(KindSet::of(&[DataKind::Audio])))
+            .emits(|params| {
+                let format = |config: TestToneConfig| MediaFormat::audio(config.sample_rate, config.channels);
+                config(params).map(format).into_iter().collect()
+            })
     }
 
     /// A source as `config` says.

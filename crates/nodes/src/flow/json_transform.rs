@@ -1,7 +1,7 @@
 use remotemedia_runtime_core::{
-    data::RuntimeData,
+    data::{DataKind, RuntimeData},
     manifest::Suggestion,
-    node::{Emitter, Node, NodeResult, NodeType, ParamKind, ParamProblem, ParamSpec, Params},
+    node::{Conversion, Emitter, Node, NodeResult, NodeType, ParamKind, ParamProblem, ParamSpec, Params},
 };
 use serde_json::{Map, Value};
 
@@ -69,6 +69,9 @@ impl JsonTransform {
             .param(json("rename").doc("An object from fields to their new names."))
             .param(json("set").doc("An object that is merged in."))
             .param(ParamSpec::bool("to_text").default_value(false).doc("Whether the value becomes text."))
+            .keeps_format()
+            .converts(Conversion::Kind { from: DataKind::Text, to: DataKind::Json, switch: Some("parse_text") })
+            .converts(Conversion::Kind { from: DataKind::Json, to: DataKind::Text, switch: Some("to_text") })
     }
 
     /// Transforms as `config` says.

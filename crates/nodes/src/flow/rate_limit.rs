@@ -94,6 +94,7 @@ impl RateLimit {
                     .default_value(0)
                     .doc("How often a JSON value says what was dropped; 0 never."),
             )
+            .keeps_format()
     }
 
     /// Limits as `config` says.

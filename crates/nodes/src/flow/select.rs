@@ -52,6 +52,7 @@ impl Select {
         .describe("Passes only what one of the nodes before it sends.")
         .param(ParamSpec::text("from").required().doc("The id of the node or input whose data passes."))
         .param(kinds::spec("The kinds of data that are chosen from; others always pass."))
+        // Only what one of the inputs sends passes, and which that is can change.
         .produces(Produces::SameAsInput)
     }
 

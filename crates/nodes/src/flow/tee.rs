@@ -15,6 +15,7 @@ impl Tee {
         NodeType::new("Tee", |_| Ok(Self))
             .describe("Passes everything on to each edge.")
             .produces(Produces::SameAsInput)
+            .keeps_format()
     }
 }
 

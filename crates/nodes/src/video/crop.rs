@@ -1,7 +1,8 @@
-use remotemedia_media::{Plane, VideoFrame};
+use remotemedia_media::{PixelFormat, Plane, VideoFrame};
 use remotemedia_runtime_core::{
-    data::RuntimeData,
-    node::{Emitter, Node, NodeResult, NodeType, ParamProblem, ParamSpec, Params, Produces},
+    data::{DataKind, RuntimeData},
+    manifest::MediaFormat,
+    node::{AcceptedFormat, Emitter, Node, NodeResult, NodeType, ParamProblem, ParamSpec, Params, Produces},
 };
 
 use super::{
@@ -11,9 +12,9 @@ use super::{
 
 /// `VideoCrop`: cuts an area out of pictures. Takes every pixel format and keeps it; other data passes unchanged.
 ///
-/// Params: `x`, `y` (default 0), `width` and `height` (default: up to the opposite edge), from 0 to 16,384. `unit` says
-/// in what: `pixels` (the default), or `fraction` of the picture's width and height, 0 to 1, which stays right when a
-/// sender changes its resolution.
+/// Params: `x`, `y` (default 0), from 0 to 16,383, `width` and `height` (default: up to the opposite edge), from 0 to
+/// 16,384. `unit` says in what: `pixels` (the default), or `fraction` of the picture's width and height, 0 to 1, which
+/// stays right when a sender changes its resolution.
 ///
 /// What exceeds the picture is left out; an area that lies wholly beside it is an error. In `i420` and `nv12` the area
 /// grows to even edges, since chroma has half the size. Pixels are not copied: the picture that is given away shows a
@@ -40,19 +41,26 @@ pub enum CropUnit {
 impl VideoCrop {
     /// The type, to register.
     pub fn node_type() -> NodeType {
-        let number = |name| ParamSpec::number(name, 0.0..=f64::from(VideoFrame::MAX_SIDE));
+        let length = |name| ParamSpec::number(name, 0.0..=f64::from(VideoFrame::MAX_SIDE));
+        // An area that begins at the longest side lies beside every picture.
+        let edge = |name| ParamSpec::number(name, 0.0..=f64::from(VideoFrame::MAX_SIDE - 1));
         NodeType::new("VideoCrop", Self::from_params)
             .describe("Cuts an area out of pictures.")
-            .param(number("x").default_value(0).doc("The left edge of the area."))
-            .param(number("y").default_value(0).doc("The top edge of the area."))
-            .param(number("width").doc("The width of the area; up to the right edge if missing."))
-            .param(number("height").doc("The height of the area; up to the bottom if missing."))
+            .param(edge("x").default_value(0).doc("The left edge of the area."))
+            .param(edge("y").default_value(0).doc("The top edge of the area."))
+            .param(length("width").doc("The width of the area; up to the right edge if missing."))
+            .param(length("height").doc("The height of the area; up to the bottom if missing."))
             .param(
                 ParamSpec::choice("unit", ["pixels", "fraction"])
                     .default_value("pixels")
                     .doc("What the numbers count: pixels, or parts of the picture from 0 to 1."),
             )
             .produces(Produces::SameAsInput)
+            .takes_as(|params| Self::from_params(params).map(|crop| crop.accepted()).unwrap_or_default())
+            .makes(|format, params| match format.kind {
+                DataKind::Video => Some(Self::from_params(params).map_or(format, |crop| crop.made_of(format))),
+                _ => Some(format),
+            })
     }
 
     /// A crop of `width` x `height` from `x`, `y` on, all in `unit`; without a width or height up to the edge.
@@ -81,6 +89,33 @@ impl VideoCrop {
         }
         let number = |param| params.number(param);
         Ok(Self::new(number("x").unwrap_or(0.0), number("y").unwrap_or(0.0), number("width"), number("height"), unit))
+    }
+
+    /// Pictures of which something is left.
+    fn accepted(&self) -> Vec<AcceptedFormat> {
+        if self.unit == CropUnit::Fraction {
+            return Vec::new();
+        }
+        let (halved, whole): (Vec<PixelFormat>, Vec<PixelFormat>) =
+            PixelFormat::ALL.into_iter().partition(|format| is_420(*format));
+        let beyond = |start: f64, align: u32| start as u32 / align * align + 1..=VideoFrame::MAX_SIDE;
+        let formats = |formats, align| {
+            let across = AcceptedFormat::video().pixel_formats(formats).width(beyond(self.x, align));
+            across.height(beyond(self.y, align))
+        };
+        vec![formats(halved, 2), formats(whole, 1)]
+    }
+
+    /// What becomes of pictures of the format `format`, as far as that is known.
+    fn made_of(&self, format: MediaFormat) -> MediaFormat {
+        let align = format.pixel_format.map(|format| if is_420(format) { 2 } else { 1 });
+        let length = |start, length, side: Option<u32>| {
+            let (first, last) = self.edges(start, length, side?, align?);
+            last.checked_sub(first)
+        };
+        let width = length(self.x, self.width, format.width);
+        let height = length(self.y, self.height, format.height);
+        MediaFormat { width, height, ..format }
     }
 
     fn crop(&self, frame: &VideoFrame) -> Result<VideoFrame, VideoError> {
@@ -133,7 +168,6 @@ impl Node for VideoCrop {
 
 #[cfg(test)]
 mod tests {
-    use remotemedia_media::PixelFormat;
     use remotemedia_runtime_core::node::process_once;
 
     use super::*;

@@ -2,8 +2,9 @@ use std::borrow::Cow;
 
 use remotemedia_media::{PixelFormat, VideoFrame};
 use remotemedia_runtime_core::{
-    data::RuntimeData,
-    node::{Emitter, Node, NodeResult, NodeType, ParamSpec, Params, Produces},
+    data::{DataKind, RuntimeData},
+    manifest::MediaFormat,
+    node::{Conversion, Emitter, Node, NodeResult, NodeType, ParamSpec, Params, Produces},
 };
 use yuv::{
     BufferStoreMut, YuvBiPlanarImage, YuvBiPlanarImageMut, YuvConversionMode, YuvPlanarImage, YuvPlanarImageMut,
@@ -72,6 +73,11 @@ impl VideoFormat {
                     .doc("Which values the luma and chroma of i420 and nv12 have."),
             )
             .produces(Produces::SameAsInput)
+            .makes(|format, params| match format.kind {
+                DataKind::Video => Some(MediaFormat { pixel_format: Some(Self::from_params(params).format), ..format }),
+                _ => Some(format),
+            })
+            .converts(Conversion::PixelFormat("format"))
     }
 
     /// A conversion to `format`, with BT.601 in limited range.

@@ -182,11 +182,6 @@ impl<'a> Pixels<'a> {
         Some(Self { data: &plane.data, width: (row / bytes) as u32, height: rows as u32, bytes, stride: plane.stride })
     }
 
-    /// Rows without padding.
-    pub(crate) fn packed(data: &'a [u8], width: u32, height: u32, bytes: usize) -> Self {
-        Self { data, width, height, bytes, stride: width as usize * bytes }
-    }
-
     pub(crate) fn row(&self, y: usize) -> &'a [u8] {
         let start = y * self.stride;
         self.data.get(start..start + self.width as usize * self.bytes).unwrap_or_default()

@@ -1,8 +1,9 @@
 use fast_image_resize::FilterType;
 use remotemedia_media::VideoFrame;
 use remotemedia_runtime_core::{
-    data::RuntimeData,
-    node::{Emitter, Node, NodeResult, NodeType, ParamProblem, ParamSpec, Params, Produces},
+    data::{DataKind, RuntimeData},
+    manifest::MediaFormat,
+    node::{Conversion, Emitter, Node, NodeResult, NodeType, ParamProblem, ParamSpec, Params, Produces},
 };
 
 use super::{
@@ -91,6 +92,11 @@ impl VideoScale {
                     .doc("How pixels are weighted; lanczos is sharper and costs more."),
             )
             .produces(Produces::SameAsInput)
+            .makes(|format, params| match format.kind {
+                DataKind::Video => Some(Self::from_params(params).map_or(format, |node| node.made_of(format))),
+                _ => Some(format),
+            })
+            .converts(Conversion::Size { width: "width", height: "height" })
     }
 
     /// Pictures of exactly `width` x `height`, each rounded down to an even number and at least 2.
@@ -181,6 +187,21 @@ impl VideoScale {
         }
         let scaled = VideoFrame::from_packed(format, width, height, packed)?;
         Ok(Some(Labels::of(frame).put_on(scaled)))
+    }
+
+    /// What becomes of pictures of the format `format`, as far as that is known.
+    fn made_of(&self, format: MediaFormat) -> MediaFormat {
+        let (width, height) = match (self.size, format.width.zip(format.height)) {
+            (_, Some((width, height))) => {
+                let plan = self.plan(width, height);
+                plan.map_or((Some(width), Some(height)), |plan| (Some(plan.width), Some(plan.height)))
+            }
+            (Size::Exactly(width, height), None) => (Some(width), Some(height)),
+            (Size::Width(width), None) => (Some(width), None),
+            (Size::Height(height), None) => (None, Some(height)),
+            (Size::AtMost(..), None) => (None, None),
+        };
+        MediaFormat { width, height, ..format }
     }
 
     fn plan(&self, width: u32, height: u32) -> Option<Plan> {

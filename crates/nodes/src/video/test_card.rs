@@ -3,6 +3,7 @@ use std::{sync::Arc, time::Duration};
 use remotemedia_media::{PixelFormat, StreamId, VideoFrame};
 use remotemedia_runtime_core::{
     data::{DataKind, KindSet, RuntimeData},
+    manifest::MediaFormat,
     node::{Emitter, Node, NodeResult, NodeType, ParamProblem, ParamSpec, Params, Produces},
 };
 use tokio::time::Instant;
@@ -98,6 +99,10 @@ impl TestCard {
             )
             .accepts(KindSet::NONE)
             .produces(Produces::Kinds(KindSet::of(&[DataKind::Video])))
+            .emits(|params| {
+                let format = |card: TestCardOptions| MediaFormat::video(PixelFormat::I420, card.width, card.height);
+                options(params).map(format).into_iter().collect()
+            })
     }
 
     /// A source of pictures; its first one is due at once.

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use remotemedia_runtime_core::{
-    data::{AudioFrame, RuntimeData},
+    data::{AudioFrame, DataKind, RuntimeData},
     node::{Emitter, Node, NodeResult, NodeType, ParamSpec, Params},
 };
 use serde_json::{Map, Value, json};
@@ -53,6 +53,10 @@ impl AudioLevel {
                 .doc("How much audio one measurement covers."),
         )
         .param(ParamSpec::bool("pass_audio").default_value(true).doc("Whether the audio goes on too."))
+        .makes(|format, params| {
+            let is_audio = matches!(format.kind, DataKind::Audio | DataKind::AudioMix);
+            (!is_audio || params.bool("pass_audio").unwrap_or(true)).then_some(format)
+        })
     }
 
     /// A meter that reports every `interval` of audio.

@@ -6,7 +6,7 @@ use remotemedia_runtime_core::{
 use super::{
     level::{Floor, finite, from_db, to_db},
     limiter::Limiter,
-    streams::{Streams, change_frames},
+    streams::Streams,
 };
 
 /// `AutoGain`: brings voices to one loudness. Takes audio of any rate, channels and frame length, and changes every frame of
@@ -84,6 +84,7 @@ impl AutoGain {
                     .doc("How far it amplifies at most."),
             )
             .produces(Produces::SameAsInput)
+            .keeps_format()
     }
 
     /// A gain control that aims at `target_db` dBFS and amplifies by at most `max_gain_db`.
@@ -97,13 +98,8 @@ impl AutoGain {
 }
 
 impl Node for AutoGain {
-    fn process(&mut self, mut input: RuntimeData, out: &mut Emitter<'_>) -> NodeResult {
-        let Self { settings, streams } = self;
-        change_frames(&mut input, |frame, position| {
-            streams.entry_or_default(frame, position).apply(*settings, frame);
-            Ok::<_, std::convert::Infallible>(())
-        })?;
-        out.emit(input);
+    fn process(&mut self, input: RuntimeData, out: &mut Emitter<'_>) -> NodeResult {
+        self.streams.change(input, out, |control, frame| control.apply(self.settings, frame));
         Ok(())
     }
 

@@ -62,7 +62,6 @@ impl Blocks {
     }
 
     /// Takes `samples` in. `work` is given every block, one slice for each channel.
-    #[cfg(feature = "sonora")]
     pub(super) fn consume<E>(
         &mut self,
         samples: &[f32],

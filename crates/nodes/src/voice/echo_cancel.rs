@@ -10,9 +10,10 @@ use super::{
     blocks::Blocks,
     streams::{Key, Streams, change_frames},
 };
+use crate::audio::audible;
 
 /// `EchoCancel`: takes out of a microphone what the loudspeaker plays. It is the echo canceller AEC3 of WebRTC in the port
-/// `sonora`, and needs the cargo feature of that name. Takes audio of 8 to 192 kHz, any channels and frame length; other
+/// `sonora`, and needs the cargo feature `voice`. Takes audio of 8 to 192 kHz, any channels and frame length; other
 /// data passes unchanged.
 ///
 /// Params: `reference` (must be given), the id of the node or pipeline input before this one that sends what the
@@ -71,7 +72,9 @@ impl EchoCancel {
                 .default_value("none")
                 .doc("How much noise is taken away as well."),
         )
+        // What comes out is the microphone alone, and which of the inputs that is only its edge tells.
         .produces(Produces::SameAsInput)
+        .takes(audible())
     }
 
     /// A canceller of what comes from the node or pipeline input `reference`.

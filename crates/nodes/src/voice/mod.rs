@@ -1,48 +1,45 @@
 //! Nodes for voices: what is speech, what is noise, what is echo, and how loud it all is.
 
-#[cfg(feature = "sonora")]
+#[cfg(feature = "voice")]
 mod apm;
 mod audio_level;
 mod auto_gain;
-#[cfg(any(feature = "sonora", feature = "nnnoiseless"))]
+#[cfg(feature = "voice")]
 mod blocks;
-#[cfg(feature = "sonora")]
+#[cfg(feature = "voice")]
 mod echo_cancel;
 mod level;
 mod limiter;
 mod noise_gate;
-#[cfg(any(feature = "sonora", feature = "nnnoiseless"))]
+#[cfg(feature = "voice")]
 mod noise_suppress;
-#[cfg(any(feature = "nnnoiseless", feature = "vad"))]
-mod resample;
 mod streams;
-#[cfg(feature = "vad")]
+#[cfg(feature = "voice")]
 mod vad;
 
-#[cfg(feature = "sonora")]
+#[cfg(feature = "voice")]
 pub use apm::SuppressionLevel;
 pub use audio_level::AudioLevel;
 pub use auto_gain::AutoGain;
-#[cfg(feature = "sonora")]
+#[cfg(feature = "voice")]
 pub use echo_cancel::EchoCancel;
 pub use noise_gate::NoiseGate;
-#[cfg(any(feature = "sonora", feature = "nnnoiseless"))]
+#[cfg(feature = "voice")]
 pub use noise_suppress::{NoiseModel, NoiseSuppress};
-#[cfg(feature = "vad")]
+#[cfg(feature = "voice")]
 pub use vad::{Vad, VadSettings};
 
+use remotemedia_resample::ResampleError;
 use remotemedia_runtime_core::node::NodeRegistry;
 
 pub(crate) fn register(registry: &mut NodeRegistry) {
     registry.register(AudioLevel::node_type()).register(AutoGain::node_type()).register(NoiseGate::node_type());
-    #[cfg(feature = "sonora")]
-    registry.register(EchoCancel::node_type());
-    #[cfg(any(feature = "sonora", feature = "nnnoiseless"))]
-    registry.register(NoiseSuppress::node_type());
-    #[cfg(feature = "vad")]
-    registry.register(Vad::node_type());
-    // Says nothing about those that are there.
-    registry.switched_off("EchoCancel", "sonora").switched_off("NoiseSuppress", "sonora").switched_off("Vad", "vad");
+    #[cfg(feature = "voice")]
+    registry.register(EchoCancel::node_type()).register(NoiseSuppress::node_type()).register(Vad::node_type());
+    #[cfg(not(feature = "voice"))]
+    for node_type in ["EchoCancel", "NoiseSuppress", "Vad"] {
+        registry.switched_off(node_type, "voice");
+    }
 }
 
 /// Why a node for voices cannot work on a frame.
@@ -72,19 +69,14 @@ pub enum VoiceError {
         /// What the algorithm says.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// There is no converter from this rate to the one that the algorithm works at.
-    #[error("no conversion from {from} Hz to {to} Hz: put a Resample node before it")]
-    Conversion {
-        /// The rate of what comes, in Hz.
-        from: u32,
-        /// The rate of what is wanted, in Hz.
-        to: u32,
-    },
+    /// There is no conversion to the rate that the algorithm works at.
+    #[error(transparent)]
+    Resample(#[from] ResampleError),
 }
 
 impl VoiceError {
     /// Lets rates pass that every algorithm here knows.
-    #[cfg(any(feature = "sonora", feature = "nnnoiseless", feature = "vad"))]
+    #[cfg(feature = "voice")]
     fn check_rate(node: &'static str, sample_rate: u32) -> Result<(), Self> {
         if (8_000..=192_000).contains(&sample_rate) { Ok(()) } else { Err(Self::SampleRate { node, sample_rate }) }
     }
@@ -103,26 +95,11 @@ mod tests {
 
     #[test]
     fn a_node_whose_feature_is_off_is_known_by_name() {
-        for (node, feature, is_on) in [
-            ("type: Vad", "vad", cfg!(feature = "vad")),
-            ("type: EchoCancel, params: { reference: b }", "sonora", cfg!(feature = "sonora")),
-            ("type: NoiseSuppress", "sonora", cfg!(any(feature = "sonora", feature = "nnnoiseless"))),
-        ] {
+        for node in ["type: Vad", "type: EchoCancel, params: { reference: b }", "type: NoiseSuppress"] {
             let refusal = refusal(node);
-            let names_feature = refusal.as_ref().is_some_and(|refusal| refusal.contains(feature));
-            assert!(if is_on { refusal.is_none() } else { names_feature }, "{node}: {refusal:?}");
-        }
-    }
-
-    #[cfg(any(feature = "sonora", feature = "nnnoiseless"))]
-    #[test]
-    fn a_model_whose_feature_is_off_is_refused() {
-        for (model, feature, is_on) in
-            [("full", "sonora", cfg!(feature = "sonora")), ("light", "nnnoiseless", cfg!(feature = "nnnoiseless"))]
-        {
-            let refusal = refusal(&format!("type: NoiseSuppress, params: {{ model: {model} }}"));
-            let names_feature = refusal.as_ref().is_some_and(|refusal| refusal.contains(feature));
-            assert!(if is_on { refusal.is_none() } else { names_feature }, "{model}: {refusal:?}");
+            let names_feature =
+                refusal.as_ref().is_some_and(|refusal| refusal.contains("turn on the cargo feature \"voice\""));
+            assert!(if cfg!(feature = "voice") { refusal.is_none() } else { names_feature }, "{node}: {refusal:?}");
         }
     }
 }

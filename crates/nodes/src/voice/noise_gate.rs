@@ -5,7 +5,7 @@ use remotemedia_runtime_core::{
 
 use super::{
     level::{finite, from_db},
-    streams::{Streams, change_frames},
+    streams::Streams,
 };
 
 /// `NoiseGate`: makes audio quiet while it is below a threshold. Takes audio of any rate, channels and frame length, and
@@ -62,6 +62,7 @@ impl NoiseGate {
             .param(number("release_ms", 1.0..=5_000.0, 100.0, "ms").doc("How long the gate takes to close."))
             .param(number("range_db", 0.0..=120.0, 40.0, "dB").doc("How much quieter it is when closed."))
             .produces(Produces::SameAsInput)
+            .keeps_format()
     }
 
     /// A gate that opens at peaks of `threshold_db` dBFS, everything else by default.
@@ -75,13 +76,8 @@ impl NoiseGate {
 }
 
 impl Node for NoiseGate {
-    fn process(&mut self, mut input: RuntimeData, out: &mut Emitter<'_>) -> NodeResult {
-        let Self { settings, streams } = self;
-        change_frames(&mut input, |frame, position| {
-            streams.entry_or_default(frame, position).apply(settings, frame);
-            Ok::<_, std::convert::Infallible>(())
-        })?;
-        out.emit(input);
+    fn process(&mut self, input: RuntimeData, out: &mut Emitter<'_>) -> NodeResult {
+        self.streams.change(input, out, |gate, frame| gate.apply(&self.settings, frame));
         Ok(())
     }
 

@@ -1,20 +1,18 @@
-#[cfg(feature = "nnnoiseless")]
 use nnnoiseless::DenoiseState;
+use remotemedia_resample::BlockResampler;
 use remotemedia_runtime_core::{
     data::{AudioFrame, RuntimeData},
     node::{Emitter, Node, NodeResult, NodeType, ParamProblem, ParamSpec, Params, Produces},
 };
-#[cfg(feature = "sonora")]
 use sonora::Config;
 
-#[cfg(feature = "sonora")]
-use super::apm::{Apm, SuppressionLevel};
 use super::{
     VoiceError,
+    apm::{Apm, SuppressionLevel},
+    blocks::Blocks,
     streams::{Streams, change_frames},
 };
-#[cfg(feature = "nnnoiseless")]
-use super::{blocks::Blocks, resample::BlockResampler};
+use crate::audio::audible;
 
 /// `NoiseSuppress`: takes steady noise away from voices. Takes audio of 8 to 192 kHz, any channels and frame length, and
 /// changes every frame of an audio mix; other data passes unchanged.
@@ -22,8 +20,7 @@ use super::{blocks::Blocks, resample::BlockResampler};
 /// Params: `model`, `full` (default) or `light`; `level`, how much `full` takes away: `low` (about 6 dB), `moderate` (12,
 /// the default), `high` (18) or `very_high` (21). `full` is the noise suppressor of WebRTC in the port `sonora`, up to
 /// 24 kHz of bandwidth. `light` is the recurrent network of RNNoise in the port `nnnoiseless`; it knows voices only, takes
-/// music away too, and has no level. Each is behind the cargo feature of its crate; without `sonora`, `light` is the
-/// default.
+/// music away too, and has no level. It needs the cargo feature `voice`.
 ///
 /// Sound comes out about 10 ms late under its old timestamps, with `light` at other rates than 48 kHz 20 ms. Frames that are
 /// no multiple of 10 ms add up to 10 ms.
@@ -37,18 +34,14 @@ pub struct NoiseSuppress {
 #[non_exhaustive]
 pub enum NoiseModel {
     /// The noise suppressor of WebRTC.
-    #[cfg(feature = "sonora")]
     Full(SuppressionLevel),
     /// The recurrent network of RNNoise.
-    #[cfg(feature = "nnnoiseless")]
     Light,
 }
 
 /// The suppressor of one stream.
 enum Suppressor {
-    #[cfg(feature = "sonora")]
     Full(Box<Apm>),
-    #[cfg(feature = "nnnoiseless")]
     Light(Box<Light>),
 }
 
@@ -61,7 +54,7 @@ impl NoiseSuppress {
             .describe("Takes steady noise away from voices.")
             .param(
                 ParamSpec::choice("model", ["full", "light"])
-                    .default_value(if cfg!(feature = "sonora") { "full" } else { "light" })
+                    .default_value("full")
                     .doc("The suppressor of WebRTC, or the lighter one of RNNoise for voices alone."),
             )
             .param(
@@ -69,6 +62,8 @@ impl NoiseSuppress {
                     .doc("How much the full model takes away: 6, 12 (the default), 18 or 21 dB."),
             )
             .produces(Produces::SameAsInput)
+            .takes(audible())
+            .keeps_format()
     }
 
     /// A suppressor with `model`.
@@ -109,15 +104,8 @@ impl NoiseModel {
             ("light", Some(level)) => {
                 Err(unusable("level", level, "the light model has no levels; remove it or use the model full"))
             }
-            #[cfg(feature = "nnnoiseless")]
             ("light", None) => Ok(Self::Light),
-            #[cfg(feature = "sonora")]
-            ("full", level) => Ok(Self::Full(level.and_then(SuppressionLevel::from_name).unwrap_or_default())),
-            (model, _) => Err(unusable(
-                "model",
-                model,
-                "it needs the cargo feature sonora (full) or nnnoiseless (light), which is off",
-            )),
+            (_, level) => Ok(Self::Full(level.and_then(SuppressionLevel::from_name).unwrap_or_default())),
         }
     }
 }
@@ -125,27 +113,21 @@ impl NoiseModel {
 impl Suppressor {
     fn new(model: NoiseModel, frame: &AudioFrame) -> Result<Self, VoiceError> {
         match model {
-            #[cfg(feature = "sonora")]
             NoiseModel::Full(level) => Ok(Self::Full(Box::new(Apm::new(NAME, frame, config(level))?))),
-            #[cfg(feature = "nnnoiseless")]
             NoiseModel::Light => Ok(Self::Light(Box::new(Light::new(frame)?))),
         }
     }
 
     fn fits(&self, frame: &AudioFrame) -> bool {
         match self {
-            #[cfg(feature = "sonora")]
             Self::Full(apm) => apm.fits(frame),
-            #[cfg(feature = "nnnoiseless")]
             Self::Light(light) => light.format == (frame.sample_rate(), frame.channels()),
         }
     }
 
     fn apply(&mut self, frame: &mut AudioFrame) -> Result<(), VoiceError> {
         match self {
-            #[cfg(feature = "sonora")]
             Self::Full(apm) => apm.capture(frame),
-            #[cfg(feature = "nnnoiseless")]
             Self::Light(light) => light.apply(frame),
         }
     }
@@ -153,33 +135,27 @@ impl Suppressor {
     /// Goes on as `model`; `false` if that takes another suppressor.
     fn change(&mut self, model: NoiseModel) -> bool {
         match (self, model) {
-            #[cfg(feature = "sonora")]
             (Self::Full(apm), NoiseModel::Full(level)) => {
                 apm.configure(config(level));
                 true
             }
-            #[cfg(feature = "nnnoiseless")]
             (Self::Light(_), NoiseModel::Light) => true,
-            #[cfg(all(feature = "sonora", feature = "nnnoiseless"))]
             _ => false,
         }
     }
 }
 
-#[cfg(feature = "sonora")]
 fn config(level: SuppressionLevel) -> Config {
     Config { noise_suppression: Some(level.config()), ..Config::default() }
 }
 
 /// RNNoise, which knows one channel at 48 kHz in the range of 16-bit samples.
-#[cfg(feature = "nnnoiseless")]
 struct Light {
     format: (u32, u16),
     blocks: Blocks,
     channels: Vec<LightChannel>,
 }
 
-#[cfg(feature = "nnnoiseless")]
 struct LightChannel {
     up: BlockResampler,
     down: BlockResampler,
@@ -188,7 +164,6 @@ struct LightChannel {
     clean: [f32; DenoiseState::FRAME_SIZE],
 }
 
-#[cfg(feature = "nnnoiseless")]
 impl Light {
     fn new(frame: &AudioFrame) -> Result<Self, VoiceError> {
         VoiceError::check_rate(NAME, frame.sample_rate())?;
@@ -206,7 +181,6 @@ impl Light {
     }
 }
 
-#[cfg(feature = "nnnoiseless")]
 impl LightChannel {
     fn new(length: usize) -> Result<Self, VoiceError> {
         Ok(Self {

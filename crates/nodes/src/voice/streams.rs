@@ -1,7 +1,10 @@
-use std::sync::Arc;
+use std::{convert::Infallible, sync::Arc};
 
 use remotemedia_media::{PeerId, StreamId};
-use remotemedia_runtime_core::data::{AudioFrame, RuntimeData};
+use remotemedia_runtime_core::{
+    data::{AudioFrame, RuntimeData},
+    node::Emitter,
+};
 
 /// State of a node per stream: one for each sender and stream id, of at most [`Streams::LIMIT`] streams.
 #[derive(Clone, Debug)]
@@ -74,8 +77,27 @@ impl<T> Streams<T> {
     where
         T: Default,
     {
-        match self.entry(frame, position, || Ok::<T, std::convert::Infallible>(T::default())) {
+        match self.entry(frame, position, || Ok::<T, Infallible>(T::default())) {
             Ok(state) => state,
+            Err(never) => match never {},
+        }
+    }
+
+    /// Passes `data` on when `work` has changed every audio frame of it, each with the state of its stream.
+    pub(super) fn change(
+        &mut self,
+        mut data: RuntimeData,
+        out: &mut Emitter<'_>,
+        mut work: impl FnMut(&mut T, &mut AudioFrame),
+    ) where
+        T: Default,
+    {
+        let changed = change_frames(&mut data, |frame, position| {
+            work(self.entry_or_default(frame, position), frame);
+            Ok::<_, Infallible>(())
+        });
+        match changed {
+            Ok(()) => out.emit(data),
             Err(never) => match never {},
         }
     }

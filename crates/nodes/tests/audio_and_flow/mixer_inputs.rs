@@ -62,7 +62,10 @@ async fn an_input_that_changes_its_format_makes_no_step() {
     steps.extend(after.frames(50).into_iter().map(Step::from));
     let samples = join(&audio(&drive(MIX, steps).await));
     assert!(largest_step(&samples) <= own_step(&[&before]) * 1.01, "{}", largest_step(&samples));
-    // Whole on both sides of the change; across it the tone may slip by a millisecond.
+    // Whole on both sides of the change, and in time: behind it every sample is where it would have been.
+    let late = |n: usize| (samples[n] - after.at(n)).abs();
+    let worst = (57_600..86_400).map(late).fold(0.0, f32::max);
+    assert!(worst < 0.002, "off by {worst}, which at 311 Hz and this level is {} us", worst / 0.195 * 1e3);
     for part in [&samples[9_600..38_400], &samples[57_600..86_400]] {
         let level = level(part, 311.0, 48_000);
         assert!((level + 20.0).abs() < 0.1, "{level} dB");

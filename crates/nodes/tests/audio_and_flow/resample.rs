@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use crate::{
     common::{audio, refusal, run, tone},
-    support::{Step, Talker, drive, join, largest_step, level, peak, signal_to_rest},
+    support::{Step, Talker, drive, join, largest_step, level, peak, session, signal_to_rest},
 };
 use remotemedia_runtime_core::{data::RuntimeData, transport::TransportData};
 use serde_json::json;
@@ -136,6 +136,20 @@ async fn the_rate_can_change_while_it_runs_and_audio_of_it_passes_as_it_is() {
     let frames = audio(&drive(&manifest(48_000), steps).await);
     assert_eq!(RuntimeData::from(frames[0].clone()), tone(440.0, 0.1, 48_000, 1)[0]);
     assert_eq!(frames.last().unwrap().sample_rate(), 16_000);
+}
+
+#[tokio::test]
+async fn a_rate_that_the_pipeline_is_not_to_make_is_refused_while_it_runs() {
+    let session = session(
+        "pipeline:
+  manifest: { inputs: [{ type: audio }], outputs: [{ type: audio, sample_rate: 16000 }] }
+  nodes: [{ id: to, type: Resample, params: { sample_rate: 16000 } }]
+",
+    );
+    let control = session.control();
+    let refused = control.reconfigure("to", json!({ "sample_rate": 48_000 })).await.unwrap_err().to_string();
+    assert!(refused.contains("put a Resample with sample_rate: 16000 between \"to\" and \"output\""), "{refused}");
+    assert_eq!(control.params("to").unwrap().integer("sample_rate"), Some(16_000));
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Running a manifest over inputs, with the real runner.
 
+mod refused;
+
 use std::sync::Arc;
 
 use remotemedia_nodes::registry;
@@ -9,6 +11,8 @@ use remotemedia_runtime_core::{
     runner::PipelineRunner,
     transport::TransportData,
 };
+
+pub(crate) use refused::refusal;
 
 /// Everything that `manifest` makes of `inputs`, which are all there is.
 pub(crate) async fn run<I: Into<TransportData>>(
@@ -44,15 +48,6 @@ pub(crate) fn audio(outputs: &[TransportData]) -> Vec<Arc<AudioFrame>> {
 /// The pictures among `outputs`.
 pub(crate) fn video(outputs: &[TransportData]) -> Vec<Arc<VideoFrame>> {
     outputs.iter().filter_map(|output| output.data.as_video().cloned()).collect()
-}
-
-/// What refuses `manifest`, in words.
-pub(crate) fn refusal(manifest: &str) -> String {
-    let runner = PipelineRunner::with_registry(registry());
-    Manifest::from_yaml(manifest)
-        .and_then(|manifest| runner.check(&manifest))
-        .expect_err("the manifest is refused")
-        .to_string()
 }
 
 /// `count` frames of 20 ms of a sine of `hertz` and `amplitude`, mono, at `rate`.

@@ -57,6 +57,8 @@ fn areas_that_cannot_be_meant_are_refused() {
         ("width: 0", "at least 1 pixel"),
         ("x: 1, unit: fraction", "nothing is left"),
         ("width: -3", "from 0 to 16384"),
+        ("x: 16384", "from 0 to 16383"),
+        ("y: 16384", "from 0 to 16383"),
     ] {
         let refused = refusal(&manifest(params));
         assert!(refused.contains(words), "{params}: {refused}");

@@ -1,5 +1,5 @@
 //! The nodes for voices, measured on sound that is like speech, through the real runner.
-#![cfg(all(feature = "sonora", feature = "nnnoiseless", feature = "vad"))]
+#![cfg(feature = "voice")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "../common/mod.rs"]

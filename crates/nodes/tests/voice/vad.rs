@@ -61,18 +61,37 @@ async fn speech_is_found_out_within_150_ms_at_any_rate() {
     assert!(delays[0] > 0.0, "found out before it was said: {delays:?}");
 }
 
+/// What `voice_agent.yaml` of the examples has: a caller who interrupts is to be found out soon.
+const EAGER: &str = "threshold: 0.35, start_ms: 16";
+
+#[tokio::test]
+async fn eager_settings_find_speech_out_sooner() {
+    let mut mean = [0.0; 2];
+    for seed in 0..40 {
+        for (sum, params) in mean.iter_mut().zip(["", EAGER]) {
+            *sum += detection_delay(params, seed, 48_000, 1).await / 40.0;
+        }
+    }
+    let [default, eager] = mean;
+    println!("detection delay: mean {default:.0} ms, with eager settings {eager:.0} ms");
+    assert!(eager < default - 5.0, "{default} ms and {eager} ms");
+}
+
 #[tokio::test]
 async fn noise_silence_and_steady_tones_are_no_speech() {
     let count = 48_000 * 20;
-    assert_eq!(starts("", &vec![0.0; count], 48_000).await, 0, "silence");
-    for amplitude in [0.003, 0.03, 0.3] {
-        for rate in [16_000, 48_000] {
-            let found = starts("", &noise(7, amplitude, rate as usize * 20), rate).await;
-            assert_eq!(found, 0, "noise of {amplitude} at {rate} Hz");
+    for params in ["", EAGER] {
+        assert_eq!(starts(params, &vec![0.0; count], 48_000).await, 0, "silence");
+        for amplitude in [0.003, 0.03, 0.3] {
+            for rate in [16_000, 48_000] {
+                let found = starts(params, &noise(7, amplitude, rate as usize * 20), rate).await;
+                assert_eq!(found, 0, "noise of {amplitude} at {rate} Hz, {params}");
+            }
         }
-    }
-    for hertz in [100.0, 440.0, 1_000.0, 3_000.0] {
-        assert_eq!(starts("", &sine(hertz, 0.3, 48_000, count), 48_000).await, 0, "a tone of {hertz} Hz");
+        for hertz in [100.0, 440.0, 1_000.0, 3_000.0] {
+            let found = starts(params, &sine(hertz, 0.3, 48_000, count), 48_000).await;
+            assert_eq!(found, 0, "a tone of {hertz} Hz, {params}");
+        }
     }
 }
 

@@ -56,6 +56,13 @@ impl ManifestBuilder {
         self
     }
 
+    /// Says that the pipeline makes sense only with all peers in one session.
+    #[must_use]
+    pub fn shared(mut self) -> Self {
+        self.draft.shared = true;
+        self
+    }
+
     /// Says what happens when the node added last fails.
     #[must_use]
     pub fn on_error(mut self, policy: OnError) -> Self {

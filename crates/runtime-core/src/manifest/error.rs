@@ -1,7 +1,10 @@
 use std::{fmt, path::PathBuf};
 
-use super::Suggestion;
-use crate::{data::KindSet, node::ParamProblem};
+use super::{MediaFormat, Suggestion};
+use crate::{
+    data::KindSet,
+    node::{AcceptedFormat, Converter, ParamProblem},
+};
 
 /// Why a manifest is refused, and where the mistake is.
 ///
@@ -36,10 +39,10 @@ impl fmt::Display for Place {
 #[non_exhaustive]
 pub enum ManifestProblem {
     /// The file cannot be read.
-    #[error("the manifest cannot be read: {source}")]
+    #[error("the manifest cannot be read: {reason}; check the path")]
     Read {
         /// Why.
-        source: std::io::Error,
+        reason: std::io::Error,
     },
     /// The text is longer than a manifest may be.
     #[error("the manifest is too long: at most {limit} bytes are read")]
@@ -239,7 +242,7 @@ pub enum ManifestProblem {
         problem: ParamProblem,
     },
     /// Kinds of data reach a node that does not take them.
-    #[error("node {id:?} ({node_type}) takes {accepted}, but {found} reaches it from {from:?}{}", only_hint(*usable))]
+    #[error("node {id:?} ({node_type}) takes {accepted}, but {found} reaches it from {from:?}{}", kind_hint(*usable, converters, from, id))]
     WrongKind {
         /// The node.
         id: String,
@@ -253,6 +256,46 @@ pub enum ManifestProblem {
         from: String,
         /// The kinds on the same edge that it does take.
         usable: KindSet,
+        /// The nodes that would convert; none if none is known.
+        converters: Vec<Converter>,
+    },
+    /// Media of a format that a node does not take is sure to reach it.
+    #[error(
+        "node {id:?} ({node_type}) takes {}, but {found} reaches it from {from:?}{}",
+        one_of(accepted),
+        hint(converters, from, id)
+    )]
+    WrongFormat {
+        /// The node.
+        id: String,
+        /// Its type.
+        node_type: String,
+        /// The formats of that kind that it takes.
+        accepted: Vec<AcceptedFormat>,
+        /// The format that reaches it.
+        found: MediaFormat,
+        /// Where it comes from.
+        from: String,
+        /// The nodes that would convert it, in the order of the data; none if none are known.
+        converters: Vec<Converter>,
+    },
+    /// Media of a format that the manifest does not declare is sure to come out.
+    #[error(
+        "the pipeline makes {}, but {found} reaches {output:?} from {from:?}{}",
+        one_of(declared),
+        hint(converters, from, output)
+    )]
+    WrongOutputFormat {
+        /// The output.
+        output: String,
+        /// The formats of that kind that the manifest declares.
+        declared: Vec<MediaFormat>,
+        /// The format that reaches it.
+        found: MediaFormat,
+        /// Where it comes from.
+        from: String,
+        /// The nodes that would convert it, in the order of the data; none if none are known.
+        converters: Vec<Converter>,
     },
 }
 
@@ -288,9 +331,23 @@ fn first_on_line(line: Option<u32>) -> String {
     line.map_or_else(String::new, |line| format!(", first on line {line}"))
 }
 
-fn only_hint(usable: KindSet) -> String {
+fn kind_hint(usable: KindSet, converters: &[Converter], from: &str, to: &str) -> String {
     match usable.iter().next() {
         Some(kind) => format!("; put \"only: {kind}\" on that edge"),
-        None => "; put a node that converts between them".to_owned(),
+        None if converters.is_empty() => "; put a node that converts between them".to_owned(),
+        None => hint(converters, from, to),
     }
+}
+
+/// Which nodes would convert what goes `from` one `to` the other.
+fn hint(converters: &[Converter], from: &str, to: &str) -> String {
+    let nodes: Vec<String> = converters.iter().map(Converter::to_string).collect();
+    match &nodes[..] {
+        [] => "; no node that is known converts it".to_owned(),
+        nodes => format!("; put {} between {from:?} and {to:?}", nodes.join(" and ")),
+    }
+}
+
+pub(crate) fn one_of(formats: &[impl fmt::Display]) -> String {
+    formats.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ")
 }

@@ -78,6 +78,12 @@ impl<'t> Fields<'t> {
     pub(super) fn text(&self, tree: &'t Tree, field: &str) -> Result<&'t str, ManifestError> {
         match &tree.value {
             TreeValue::Text(text) => Ok(text),
+            TreeValue::Bool(value) => {
+                let words = if *value { "y, yes and on" } else { "n, no and off" };
+                let found = format!("{value}; quote it: without quotes YAML reads {words} as {value}");
+                let problem = ManifestProblem::WrongType { at: self.name_of(field), expected: "a text", found };
+                Err(ManifestError::new(tree.place, problem))
+            }
             _ => Err(wrong_type(&self.name_of(field), tree, "a text")),
         }
     }

@@ -17,7 +17,7 @@ use crate::{
 const TOP: &[&str] = &["pipeline", "version", "metadata", "nodes", "connections", "graph"];
 const PIPELINE: &[&str] = &["manifest", "metadata", "nodes", "graph", "connections"];
 const DECLARATION: &[&str] = &["version", "name", "description", "inputs", "outputs"];
-const METADATA: &[&str] = &["name", "description", "created_at"];
+const METADATA: &[&str] = &["name", "description", "created_at", "shared"];
 const NODE: &[&str] = &[
     "id",
     "type",
@@ -97,6 +97,9 @@ fn metadata(draft: &mut Draft, fields: &Fields<'_>) -> Result<(), ManifestError>
     let metadata = Fields::of(tree, "metadata", METADATA)?;
     // When the file was made concerns its author alone; it only has to be a text.
     metadata.optional_text("created_at")?;
+    if let Some(shared) = metadata.optional_bool("shared")? {
+        draft.shared = shared;
+    }
     names(draft, &metadata)
 }
 

@@ -6,6 +6,7 @@ mod error;
 mod fields;
 mod format;
 mod lower;
+mod one_output;
 mod suggestion;
 mod tree;
 
@@ -21,6 +22,7 @@ use std::{
 pub use build::ManifestBuilder;
 pub(crate) use check::{Edge, End};
 
+pub(crate) use error::one_of;
 pub use error::{ManifestError, ManifestProblem, Place};
 pub use format::MediaFormat;
 pub use suggestion::Suggestion;
@@ -62,8 +64,12 @@ pub struct Manifest {
     pub(crate) name: Option<String>,
     pub(crate) description: Option<String>,
     pub(crate) version: Option<String>,
+    pub(crate) shared: bool,
     pub(crate) input_formats: Vec<MediaFormat>,
     pub(crate) output_formats: Vec<MediaFormat>,
+    /// Whether it was written with several inputs, among which it does not share out its formats. Of the one that is left
+    /// when it is cut down no more is known than before.
+    pub(crate) has_several_inputs: bool,
     pub(crate) inputs: Vec<Port>,
     pub(crate) outputs: Vec<Port>,
     pub(crate) nodes: Vec<NodeSpec>,
@@ -186,7 +192,14 @@ impl Manifest {
         self.version.as_deref()
     }
 
-    /// What the pipeline takes. A session refuses everything else; empty if it takes whatever its nodes take.
+    /// Whether the manifest says, with `shared: true` in its metadata, that it makes sense only with all peers in one session,
+    /// as a conference does. Who runs the pipeline decides; `remotemedia serve` does as it says.
+    pub fn is_shared(&self) -> bool {
+        self.shared
+    }
+
+    /// What the pipeline takes, at whichever of its inputs. A session refuses everything else; empty if it takes whatever its
+    /// nodes take.
     pub fn input_formats(&self) -> &[MediaFormat] {
         &self.input_formats
     }
@@ -262,7 +275,7 @@ impl NodeSpec {
 }
 
 fn read(path: &Path) -> Result<String, ManifestError> {
-    let problem = |source| ManifestError::new(None, ManifestProblem::Read { source });
+    let problem = |reason| ManifestError::new(None, ManifestProblem::Read { reason });
     let file = File::open(path).map_err(problem)?;
     let mut text = String::new();
     file.take(Manifest::MAX_BYTES + 1).read_to_string(&mut text).map_err(problem)?;

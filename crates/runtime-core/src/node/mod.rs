@@ -1,6 +1,7 @@
 //! Nodes: what they do, what they can be told, and the registry that knows them by name.
 
 mod emitter;
+mod format;
 mod node_type;
 mod params;
 mod registry;
@@ -10,6 +11,8 @@ use std::{error::Error, time::Duration};
 use async_trait::async_trait;
 
 pub use emitter::{AsyncEmitter, Emitter};
+pub use format::{AcceptedFormat, Allowed, Conversion, Converter};
+pub(crate) use format::{Change, is_taken};
 pub(crate) use node_type::InstanceKind;
 pub use node_type::{NodeInstance, NodeType, Produces};
 pub(crate) use params::RawParams;
@@ -115,8 +118,21 @@ pub trait AsyncNode: Send + 'static {
 ///
 /// What the node reports.
 pub fn process_once(node: &mut dyn Node, input: impl Into<RuntimeData>) -> Result<Vec<RuntimeData>, NodeError> {
+    emitted(|out| node.process(input.into(), out))
+}
+
+/// Tells `node` that no further input comes, outside of any pipeline, and answers what it emitted: for tests of nodes.
+///
+/// # Errors
+///
+/// What the node reports.
+pub fn finish_once(node: &mut dyn Node) -> Result<Vec<RuntimeData>, NodeError> {
+    emitted(|out| node.finish(out))
+}
+
+fn emitted(call: impl FnOnce(&mut Emitter<'_>) -> NodeResult) -> Result<Vec<RuntimeData>, NodeError> {
     let origin = Origin::default();
     let mut emitted = Vec::new();
-    node.process(input.into(), &mut Emitter::new(&origin, &mut emitted))?;
+    call(&mut Emitter::new(&origin, &mut emitted))?;
     Ok(emitted.into_iter().map(|envelope| envelope.data).collect())
 }

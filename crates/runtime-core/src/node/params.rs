@@ -197,6 +197,16 @@ impl ParamSpec {
         &self.kind
     }
 
+    /// The value for manifests that give none, if there is one.
+    pub fn value_by_default(&self) -> Option<&Value> {
+        self.default.as_ref()
+    }
+
+    /// The unit of its values, if they have one, for example `dB`.
+    pub fn unit_name(&self) -> Option<&'static str> {
+        self.unit
+    }
+
     /// What it does.
     pub fn description(&self) -> &'static str {
         self.doc

@@ -1,9 +1,9 @@
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{Emitter, NodeResult, NodeType};
+use super::{AcceptedFormat, Change, Converter, Emitter, NodeResult, NodeType, is_taken};
 use crate::{
-    data::RuntimeData,
-    manifest::{Manifest, ManifestError, ManifestProblem, NodeSpec, Suggestion},
+    data::{KindSet, RuntimeData},
+    manifest::{Manifest, ManifestError, ManifestProblem, MediaFormat, NodeSpec, Suggestion},
     nodes,
 };
 
@@ -94,5 +94,46 @@ impl NodeRegistry {
             },
         };
         Err(manifest.error(node.type_place, problem))
+    }
+
+    /// The nodes that make of `format` one of those that are `accepted`, in the order of the data; none if none do.
+    pub(crate) fn converters(&self, format: MediaFormat, accepted: &[AcceptedFormat]) -> Vec<Converter> {
+        let of_kind = accepted.iter().filter(|accepted| accepted.kind() == format.kind);
+        let ways = of_kind.filter_map(|accepted| {
+            let (mut format, mut way) = (format, Vec::new());
+            for change in accepted.changes(&format) {
+                let (converter, made) = self.converter(change, format)?;
+                format = made;
+                way.push(converter);
+            }
+            accepted.accepts(&format).then_some(way)
+        });
+        ways.min_by_key(Vec::len).unwrap_or_default()
+    }
+
+    /// The node that makes data of a kind that is `accepted` of data of a kind that is `found`; none if none does.
+    pub(crate) fn kind_converters(&self, found: KindSet, accepted: KindSet) -> Vec<Converter> {
+        let pairs = found.iter().flat_map(|from| accepted.iter().map(move |to| (from, to)));
+        let converters = pairs.filter_map(|(from, to)| {
+            let converted = self.converter(Change::Kind { from, to }, MediaFormat::any(from));
+            converted.map(|(converter, _)| converter)
+        });
+        converters.take(1).collect()
+    }
+
+    /// The first type that makes `change`, with its params, and what it makes of `format`.
+    fn converter(&self, change: Change, format: MediaFormat) -> Option<(Converter, MediaFormat)> {
+        self.types.values().find_map(|node_type| {
+            let given = node_type.conversions().iter().find_map(|conversion| conversion.params_for(change))?;
+            let params = node_type
+                .params_from(given.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect())
+                .ok()?;
+            // Not one that could not take it either, or that does not work with these params.
+            if !is_taken(&node_type.accepted_formats(&params), &format) || node_type.build(&params).is_err() {
+                return None;
+            }
+            let made = node_type.made_format(format, &params).unwrap_or(MediaFormat::any(format.kind));
+            Some((Converter { node_type: node_type.name().to_owned(), params: given }, made))
+        })
     }
 }

@@ -15,6 +15,7 @@ impl Echo {
         NodeType::new("Echo", |_| Ok(Self))
             .describe("Answers every piece of data with itself.")
             .produces(Produces::SameAsInput)
+            .keeps_format()
     }
 }
 

@@ -31,6 +31,7 @@ impl Gain {
             .param(ParamSpec::number("db", -120.0..=60.0).unit("dB").doc("The gain in decibels; 0 changes nothing."))
             .param(ParamSpec::number("linear", 0.0..=1_000.0).doc("The gain as a factor; 1 changes nothing."))
             .produces(Produces::SameAsInput)
+            .keeps_format()
     }
 
     /// A gain of `factor`, 1 changing nothing.

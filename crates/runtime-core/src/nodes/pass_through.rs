@@ -15,6 +15,7 @@ impl PassThrough {
         NodeType::new("PassThrough", |_| Ok(Self))
             .describe("Hands everything on unchanged.")
             .produces(Produces::SameAsInput)
+            .keeps_format()
     }
 }
 

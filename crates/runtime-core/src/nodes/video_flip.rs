@@ -38,6 +38,7 @@ impl VideoFlip {
                     .doc("Which sides swap: left and right, top and bottom, or both."),
             )
             .produces(Produces::SameAsInput)
+            .keeps_format()
     }
 
     /// A flip along `direction`.

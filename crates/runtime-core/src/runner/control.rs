@@ -7,12 +7,12 @@ use super::{
     NodeMetrics,
     envelope::{HandedOver, Message},
     metrics::NodeStats,
+    settings::{Change, Settings, checked, merged},
     shared::{Phase, Shared},
 };
 use crate::{
     error::RuntimeError,
-    manifest::{ManifestError, ManifestProblem},
-    node::{NodeType, RawParams},
+    node::{NodeType, Params},
 };
 
 /// A handle to a running session, for whoever watches and steers it. Cloning counts a reference; it does not keep the
@@ -20,6 +20,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct SessionControl {
     nodes: Arc<[NodeHandle]>,
+    settings: Arc<Settings>,
     session: Arc<str>,
     shared: Weak<Shared>,
 }
@@ -31,13 +32,15 @@ pub(crate) struct NodeHandle {
     pub(crate) node_type: Arc<NodeType>,
     pub(crate) inbox: mpsc::Sender<Message>,
     pub(crate) stats: Arc<NodeStats>,
+    /// Its place in the manifest.
+    pub(crate) index: usize,
     /// Whether the node is fed by nothing but its own clock.
     pub(crate) is_source: bool,
 }
 
 impl SessionControl {
-    pub(crate) fn new(nodes: Vec<NodeHandle>, shared: &Arc<Shared>) -> Self {
-        Self { nodes: nodes.into(), session: Arc::clone(&shared.id), shared: Arc::downgrade(shared) }
+    pub(crate) fn new(nodes: Vec<NodeHandle>, settings: Arc<Settings>, shared: &Arc<Shared>) -> Self {
+        Self { nodes: nodes.into(), settings, session: Arc::clone(&shared.id), shared: Arc::downgrade(shared) }
     }
 
     /// The session's id.
@@ -84,29 +87,77 @@ impl SessionControl {
     }
 
     /// Gives a node new params, between two pieces of data. A node that can keeps its state; another is built anew.
-    /// Params that are not given take their defaults.
+    /// Params that are not given take their defaults; to leave them as they are, use
+    /// [`change_params`](Self::change_params).
+    ///
+    /// What the new params make of media, and what the node takes with them, must fit the nodes around it, as when the
+    /// session was created. To change both ends of an edge at once, put another session in the place of this one:
+    /// [`create_session_after`](super::PipelineRunner::create_session_after).
+    ///
+    /// A node that was told goes on with the new params even if this future is dropped.
     ///
     /// # Errors
     ///
-    /// [`RuntimeError::UnknownNode`], [`RuntimeError::Manifest`] if the params are wrong, in which case the node goes
-    /// on with the old ones, or that the session has ended.
+    /// [`RuntimeError::UnknownNode`]; [`RuntimeError::Manifest`] if the params are none of the node's type or a
+    /// conversion would be missing, which it names; [`RuntimeError::NodeFailed`] if no node can be built of them, for
+    /// example because two exclude each other; or that the session has ended. The node then goes on as it was.
     pub async fn reconfigure(&self, node: &str, params: Value) -> Result<(), RuntimeError> {
-        let Some(handle) = self.nodes.iter().find(|handle| &*handle.id == node) else {
-            let known = self.nodes.iter().map(|handle| handle.id.to_string()).collect();
-            return Err(RuntimeError::UnknownNode { node: node.to_owned(), known });
-        };
+        let handle = self.handle(node)?;
         let params = match params {
             Value::Object(params) => params,
             _ => Map::new(),
         };
-        let params = handle.node_type.check_params(&RawParams::from_json(params)).map_err(|problem| {
-            let (id, node_type) = (handle.id.to_string(), handle.type_name.to_string());
-            ManifestError::new(None, ManifestProblem::Param { id, node_type, problem })
-        })?;
+        let params = checked(&handle.id, &handle.node_type, params)?;
+        self.tell(handle, Change::All(params)).await.map(drop)
+    }
+
+    /// Changes some params of a node and leaves the others as they are, as [`reconfigure`](Self::reconfigure) does;
+    /// `null` takes one back to its default. Callers that change different params at once do not undo each other. A param
+    /// that was there before and excludes one that is changed is taken back. Answers the params that the node works with
+    /// from now on.
+    ///
+    /// ```
+    /// # use remotemedia_runtime_core::{manifest::Manifest, runner::PipelineRunner};
+    /// # use serde_json::json;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let manifest = Manifest::builder().node("louder", "Gain", json!({ "db": 6 })).build()?;
+    /// let session = PipelineRunner::new().create_session(&manifest)?;
+    /// let changes = [("linear".to_owned(), json!(0.5))];
+    /// let params = session.control().change_params("louder", changes.into_iter().collect()).await?;
+    /// assert_eq!((params.number("linear"), params.number("db")), (Some(0.5), None));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`reconfigure`](Self::reconfigure).
+    pub async fn change_params(&self, node: &str, changes: Map<String, Value>) -> Result<Params, RuntimeError> {
+        let handle = self.handle(node)?;
+        // What is wrong whatever the others are is said at once, even if the node is busy or the session paused.
+        checked(&handle.id, &handle.node_type, merged(&self.settings.params(handle.index), &changes))?;
+        self.tell(handle, Change::Some(changes)).await
+    }
+
+    fn handle(&self, node: &str) -> Result<&NodeHandle, RuntimeError> {
+        self.nodes.iter().find(|handle| &*handle.id == node).ok_or_else(|| {
+            let known = self.nodes.iter().map(|handle| handle.id.to_string()).collect();
+            RuntimeError::UnknownNode { node: node.to_owned(), known }
+        })
+    }
+
+    /// Tells the node's task, and waits for its answer.
+    async fn tell(&self, handle: &NodeHandle, change: Change) -> Result<Params, RuntimeError> {
         let closed = || RuntimeError::SessionClosed { session: Arc::clone(&self.session) };
         let (done, answer) = oneshot::channel();
-        handle.inbox.send(Message::Configure { params, done }).await.map_err(|_| closed())?;
+        handle.inbox.send(Message::Configure { change, done }).await.map_err(|_| closed())?;
         answer.await.map_err(|_| closed())?
+    }
+
+    /// The params that a node works with, those by default included; `None` if there is no such node.
+    pub fn params(&self, node: &str) -> Option<Params> {
+        self.handle(node).ok().map(|handle| self.settings.params(handle.index))
     }
 
     /// Takes a node of this type out of the session, with its state, to go on in another one; `None` if there is none.

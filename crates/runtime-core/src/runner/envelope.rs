@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use tokio::sync::oneshot;
 
-use super::{in_flight::Token, instance::Instance};
+use super::{in_flight::Token, instance::Instance, settings::Change};
 use crate::{data::RuntimeData, error::RuntimeError, node::Params, transport::TransportData};
 
 /// What everything that a node's call makes inherits from the call's input.
@@ -32,8 +32,8 @@ pub(crate) enum Message {
     Finish(Origin),
     /// New params, from now on.
     Configure {
-        params: Params,
-        done: oneshot::Sender<Result<(), RuntimeError>>,
+        change: Change,
+        done: oneshot::Sender<Result<Params, RuntimeError>>,
     },
     /// The node goes on in another session.
     HandOver {

@@ -7,6 +7,7 @@ mod instance;
 mod metrics;
 mod outlet;
 mod session;
+mod settings;
 mod shared;
 mod task;
 

@@ -13,6 +13,7 @@ use super::{
     envelope::{Envelope, Message, Origin, Output},
     metrics::NodeStats,
     outlet::{Link, LinkEnd, Outlet},
+    settings::Settings,
     shared::{Phase, Shared},
     task::NodeTask,
 };
@@ -21,6 +22,7 @@ use crate::{
     error::RuntimeError,
     graph::{Destination, Graph, Target},
     manifest::{Manifest, MediaFormat},
+    node::Params,
     transport::{StreamSession, TransportData},
 };
 
@@ -90,6 +92,11 @@ impl Session {
         });
         let inputs = inputs.collect();
 
+        let mut params = vec![Params::default(); graph.nodes.len()];
+        for node in &graph.nodes {
+            params[node.index] = node.params.clone();
+        }
+        let settings = Arc::new(Settings::new(graph.flow, params));
         let mut tasks = JoinSet::new();
         let mut aborts = Vec::with_capacity(graph.nodes.len());
         let mut handles = Vec::with_capacity(graph.nodes.len());
@@ -104,11 +111,14 @@ impl Session {
                 node_type: Arc::clone(&node.node_type),
                 inbox: inboxes[index].clone(),
                 stats: Arc::clone(&stats),
+                index: node.index,
                 is_source: node.fed_by == 0,
             });
             ready.push(NodeTask {
+                accepted: node.node_type.accepted_formats(&node.params),
                 node_type: node.node_type,
-                params: node.params,
+                index: node.index,
+                settings: Arc::clone(&settings),
                 instance: node.instance,
                 timeout: node.spec.timeout,
                 inbox,
@@ -121,7 +131,7 @@ impl Session {
             aborts.push(tasks.spawn_on(task.run(), runtime));
         }
         shared.set_tasks(aborts);
-        let control = SessionControl::new(handles, &shared);
+        let control = SessionControl::new(handles, settings, &shared);
         let inner = Arc::new(Inner { shared, control, inputs, input_formats: manifest.input_formats.clone() });
         Self {
             sender: SessionSender { inner: Arc::clone(&inner) },

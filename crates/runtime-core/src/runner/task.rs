@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use serde_json::{Map, Value};
 use tokio::{
     sync::mpsc,
     time::{Instant, Interval, MissedTickBehavior, interval_at},
@@ -11,17 +12,23 @@ use super::{
     Envelope, Origin, Outlet,
     envelope::{HandedOver, Message},
     instance::{Failure, Instance, Work},
+    settings::{Change, Refusal, Settings, checked, loser, merged},
 };
 use crate::{
-    data::{DataKind, RuntimeData},
+    data::RuntimeData,
     error::RuntimeError,
-    manifest::OnError,
-    node::{NodeType, Params},
+    manifest::{MediaFormat, OnError},
+    node::{AcceptedFormat, NodeType, Params, is_taken},
 };
 
 pub(crate) struct NodeTask {
     pub(crate) node_type: Arc<NodeType>,
-    pub(crate) params: Params,
+    /// Its place in the manifest.
+    pub(crate) index: usize,
+    /// Its params, and those of the others.
+    pub(crate) settings: Arc<Settings>,
+    /// The formats that the node takes with these params.
+    pub(crate) accepted: Vec<AcceptedFormat>,
     pub(crate) instance: Instance,
     pub(crate) timeout: Duration,
     pub(crate) inbox: mpsc::Receiver<Message>,
@@ -65,16 +72,18 @@ impl NodeTask {
                 Some(Message::HandOver { to }) => {
                     if self.instance.ready().await {
                         let instance = std::mem::replace(&mut self.instance, Instance::HandedOver);
-                        match to.send(HandedOver { instance, params: self.params.clone() }) {
+                        match to.send(HandedOver { instance, params: self.settings.params(self.index) }) {
                             Ok(()) => clock = None,
                             // Whoever asked has stopped waiting: the node stays.
                             Err(HandedOver { instance, .. }) => self.instance = instance,
                         }
                     }
                 }
-                Some(Message::Configure { params, done }) => {
-                    let result = self.configure(params).await;
-                    clock = self.clock().filter(|_| self.ends_to_come > 0);
+                Some(Message::Configure { change, done }) => {
+                    let result = self.configure(change).await;
+                    if result.is_ok() {
+                        clock = self.clock().filter(|_| self.ends_to_come > 0);
+                    }
                     // Whoever asked may have stopped waiting.
                     done.send(result).ok();
                 }
@@ -90,10 +99,8 @@ impl NodeTask {
     }
 
     async fn process(&mut self, data: RuntimeData, origin: Origin, from: Option<Arc<str>>) {
-        let kind = data.kind();
-        if !self.node_type.accepted_kinds().contains(kind) {
+        if let Some(error) = self.refusal(&data) {
             let bypassed = (self.outlet.policy == OnError::Bypass).then_some(data);
-            let error = self.wrong_kind(kind);
             self.fail(error, false, origin, bypassed).await;
             return;
         }
@@ -149,7 +156,7 @@ impl NodeTask {
 
     /// Builds the node anew. Params that no longer work, for example because a file is gone, end the session.
     async fn rebuild(&mut self, origin: &Origin) -> bool {
-        match self.node_type.create(&self.params) {
+        match self.node_type.create(&self.settings.params(self.index)) {
             Ok(instance) => {
                 self.instance = instance.0.into();
                 true
@@ -162,13 +169,48 @@ impl NodeTask {
         }
     }
 
-    async fn configure(&mut self, params: Params) -> Result<(), RuntimeError> {
-        let is_ready = self.instance.ready().await;
-        if !is_ready || !self.instance.set_params(&params) {
-            let instance = self.node_type.create(&params);
-            self.instance = instance.map_err(|problem| self.error(Failure::Reported(problem.into())))?.0.into();
+    /// Changes the node's params, while no other node's change.
+    async fn configure(&mut self, change: Change) -> Result<Params, RuntimeError> {
+        let can_stay = self.instance.ready().await;
+        let settings = Arc::clone(&self.settings);
+        let _turn = settings.turn().await;
+        let changed = match change {
+            Change::All(params) => self.apply(&params, can_stay).map(|()| params),
+            Change::Some(changes) => self.apply_some(&changes, can_stay),
+        };
+        changed.map_err(|refusal| match refusal {
+            Refusal::Params(problem) => self.error(Failure::Reported(problem.into())),
+            Refusal::Manifest(error) => error.into(),
+        })
+    }
+
+    /// Changes some params. Of those that exclude each other the ones that were there before give way.
+    fn apply_some(&mut self, changes: &Map<String, Value>, can_stay: bool) -> Result<Params, Refusal> {
+        let mut values = merged(&self.settings.params(self.index), changes);
+        loop {
+            let params = checked(&self.outlet.node, &self.node_type, values.clone())?;
+            let refusal = match self.apply(&params, can_stay) {
+                Ok(()) => return Ok(params),
+                Err(refusal) => refusal,
+            };
+            // One that comes back by default does not give way.
+            if loser(&refusal, changes).is_none_or(|loser| values.remove(loser).is_none()) {
+                return Err(refusal);
+            }
         }
-        self.params = params;
+    }
+
+    fn apply(&mut self, params: &Params, can_stay: bool) -> Result<(), Refusal> {
+        if let Err(error) = self.settings.check(self.index, params) {
+            // As before a pipeline runs, what is wrong with the params themselves comes first.
+            self.node_type.create(params)?;
+            return Err(error.into());
+        }
+        if !can_stay || !self.instance.set_params(params) {
+            self.instance = self.node_type.create(params)?.0.into();
+        }
+        self.accepted = self.node_type.accepted_formats(params);
+        self.settings.set(self.index, params.clone());
         Ok(())
     }
 
@@ -181,12 +223,24 @@ impl NodeTask {
         }
     }
 
-    fn wrong_kind(&self, found: DataKind) -> RuntimeError {
-        RuntimeError::KindNotAccepted {
-            node: Arc::clone(&self.outlet.node),
-            node_type: self.node_type.name().to_owned(),
-            accepted: self.node_type.accepted_kinds(),
-            found,
+    /// Why the node is not given `data`.
+    fn refusal(&self, data: &RuntimeData) -> Option<RuntimeError> {
+        let (node, node_type) = (&self.outlet.node, &self.node_type);
+        if !node_type.accepted_kinds().contains(data.kind()) {
+            let (node, accepted, found) = (Arc::clone(node), node_type.accepted_kinds(), data.kind());
+            return Some(RuntimeError::KindNotAccepted {
+                node,
+                node_type: node_type.name().to_owned(),
+                accepted,
+                found,
+            });
         }
+        let found = MediaFormat::of(data);
+        if is_taken(&self.accepted, &found) {
+            return None;
+        }
+        let accepted = self.accepted.iter().filter(|accepted| accepted.kind() == found.kind).cloned().collect();
+        let node = Arc::clone(node);
+        Some(RuntimeError::FormatNotAccepted { node, node_type: node_type.name().to_owned(), accepted, found })
     }
 }

@@ -2,46 +2,35 @@
 
 use std::collections::VecDeque;
 
-use audioadapter_buffers::direct::InterleavedSlice;
 use remotemedia_media::AudioFrame;
-use rubato::{Fft, FixedSync, Resampler};
+use remotemedia_resample::{StreamConverter, Timing};
 
 /// Resamples, mixes channels and cuts, keeping what is left over for the next call.
 pub(crate) struct Reframer {
-    sample_rate: u32,
     channels: u16,
-    input: Option<Converter>,
+    converter: StreamConverter,
+    /// Kept for its capacity.
+    converted: Vec<f32>,
     output: VecDeque<f32>,
-}
-
-/// Conversion from one input format; `None` where the rates agree.
-struct Converter {
-    sample_rate: u32,
-    resampler: Option<Fft<f32>>,
-    /// Interleaved, output channels, input rate: what has not filled a chunk of the resampler yet.
-    pending: Vec<f32>,
-    scratch: Vec<f32>,
 }
 
 impl Reframer {
     /// Makes frames of `sample_rate` Hz and `channels`.
     pub(crate) fn new(sample_rate: u32, channels: u16) -> Self {
-        Self { sample_rate, channels, input: None, output: VecDeque::new() }
+        let converter = StreamConverter::new(sample_rate, channels, Timing::Live);
+        Self { channels, converter, converted: Vec::new(), output: VecDeque::new() }
     }
 
     /// Takes a frame in.
     pub(crate) fn push(&mut self, frame: &AudioFrame) {
-        if self.input.as_ref().is_none_or(|c| c.sample_rate != frame.sample_rate()) {
-            self.input = Some(Converter::new(frame.sample_rate(), self.sample_rate, self.channels));
+        let (rate, channels) = (frame.sample_rate(), frame.channels());
+        self.converted.clear();
+        if let Err(error) = self.converter.push(frame.samples(), rate, channels, &mut self.converted) {
+            tracing::error!(%error, rate, "audio is left out");
         }
-        let Some(converter) = &mut self.input else { return };
-        let before = converter.pending.len();
-        mix_channels(frame.samples(), frame.channels(), self.channels, &mut converter.pending);
-        // The resampler panics where its sums are no numbers, and encoders clip what exceeds [-1, 1] anyway.
-        for sample in &mut converter.pending[before..] {
-            *sample = if sample.is_finite() { sample.clamp(-1_000.0, 1_000.0) } else { 0.0 };
-        }
-        converter.drain_into(&mut self.output, self.channels);
+        // What is no number would spoil the encoder; encoders clip what exceeds [-1, 1] anyway.
+        let legal = |sample: &f32| if sample.is_finite() { sample.clamp(-1_000.0, 1_000.0) } else { 0.0 };
+        self.output.extend(self.converted.iter().map(legal));
     }
 
     /// Whether a frame of `samples_per_channel` can be taken out.
@@ -57,88 +46,21 @@ impl Reframer {
 
     /// Forgets what is left over, since the next frame does not follow it.
     pub(crate) fn reset(&mut self) {
-        self.input = None;
+        self.converter.reset();
         self.output.clear();
     }
 
     /// Fills up to a multiple of `samples_per_channel` with silence, so that what is left over can be taken out.
     pub(crate) fn flush(&mut self, samples_per_channel: usize) {
-        if let Some(converter) = &mut self.input {
-            converter.finish(&mut self.output, self.channels);
+        self.converted.clear();
+        if let Err(error) = self.converter.finish(&mut self.converted) {
+            tracing::error!(%error, "the end of audio is lost");
         }
+        self.output.extend(&self.converted);
         let count = samples_per_channel * usize::from(self.channels);
         let rest = self.output.len() % count;
         if rest != 0 {
             self.output.extend(std::iter::repeat_n(0.0, count - rest));
-        }
-    }
-}
-
-impl Converter {
-    fn new(from: u32, to: u32, channels: u16) -> Self {
-        // 10 ms at a time: the delay of the conversion stays near that.
-        let chunk = (from / 100).max(1) as usize;
-        let resampler = if from == to {
-            None
-        } else {
-            match Fft::new(from as usize, to as usize, chunk, channels.into(), FixedSync::Input) {
-                Ok(resampler) => Some(resampler),
-                Err(error) => {
-                    tracing::error!(%error, from, to, "no resampler for these rates");
-                    None
-                }
-            }
-        };
-        Self { sample_rate: from, resampler, pending: Vec::new(), scratch: Vec::new() }
-    }
-
-    /// Pushes what waits for a full chunk of the resampler through it, with silence behind it.
-    fn finish(&mut self, output: &mut VecDeque<f32>, channels: u16) {
-        let Some(resampler) = &self.resampler else { return };
-        if self.pending.is_empty() {
-            return;
-        }
-        let chunk = resampler.input_frames_next() * usize::from(channels);
-        self.pending.resize(self.pending.len().next_multiple_of(chunk.max(1)), 0.0);
-        self.drain_into(output, channels);
-    }
-
-    fn drain_into(&mut self, output: &mut VecDeque<f32>, channels: u16) {
-        let Some(resampler) = &mut self.resampler else {
-            output.extend(self.pending.drain(..));
-            return;
-        };
-        let channels = usize::from(channels);
-        let mut taken = 0;
-        loop {
-            let frames = resampler.input_frames_next();
-            let Some(chunk) = self.pending.get(taken..taken + frames * channels) else { break };
-            let room = resampler.output_frames_max();
-            self.scratch.resize(room * channels, 0.0);
-            let converted = InterleavedSlice::new(chunk, channels, frames)
-                .ok()
-                .zip(InterleavedSlice::new_mut(&mut self.scratch, channels, room).ok())
-                .and_then(|(input, mut out)| resampler.process_into_buffer(&input, &mut out, None).ok());
-            taken += frames * channels;
-            if let Some((_, produced)) = converted {
-                output.extend(&self.scratch[..produced * channels]);
-            }
-        }
-        self.pending.drain(..taken);
-    }
-}
-
-/// Appends `samples` with `from` interleaved channels to `out` with `to`: mono is copied to every channel, more channels
-/// than fit are averaged into mono, and stereo takes the front pair.
-fn mix_channels(samples: &[f32], from: u16, to: u16, out: &mut Vec<f32>) {
-    let (from, to) = (usize::from(from), usize::from(to));
-    out.reserve(samples.len() / from * to);
-    for frame in samples.chunks_exact(from) {
-        match (from, to) {
-            (a, b) if a == b => out.extend_from_slice(frame),
-            (_, 1) => out.push(frame.iter().sum::<f32>() / from as f32),
-            (1, _) => out.extend(std::iter::repeat_n(frame[0], to)),
-            _ => out.extend((0..to).map(|c| frame.get(c).copied().unwrap_or(0.0))),
         }
     }
 }
@@ -196,13 +118,12 @@ mod tests {
     }
 
     #[test]
-    fn mono_fills_both_channels_and_surround_folds_to_its_front() {
-        let mut out = Vec::new();
-        mix_channels(&[0.1, 0.2], 1, 2, &mut out);
-        assert_eq!(out, [0.1, 0.1, 0.2, 0.2]);
-        out.clear();
-        mix_channels(&[0.1, 0.2, 0.3], 3, 2, &mut out);
-        assert_eq!(out, [0.1, 0.2]);
+    fn the_centre_of_surround_sound_is_heard_in_stereo() {
+        let mut reframer = Reframer::new(48_000, 2);
+        // Left, right, centre.
+        reframer.push(&AudioFrame::new([0.0, 0.0, 0.8].repeat(480), 48_000, 3).unwrap());
+        let frame = reframer.pop(480).unwrap();
+        assert!(frame.iter().all(|sample| (0.25..0.6).contains(sample)), "{}", frame[0]);
     }
 
     #[test]

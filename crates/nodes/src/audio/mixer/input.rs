@@ -1,11 +1,11 @@
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use remotemedia_media::{AudioFrame, PeerId, StreamId};
+use remotemedia_resample::{ChannelMatrix, FormatConverter, Timing};
 
 use crate::audio::{
     AudioNodeError,
     fade::{mirror, remember, rise},
-    resampler::FormatConverter,
 };
 
 /// What tells inputs apart.
@@ -109,7 +109,8 @@ impl Input {
     /// Gets ready for a frame when the next mix begins at `position` samples. `false` if it comes too late to be heard.
     pub(super) fn begin(&mut self, frame: &AudioFrame, position: u64) -> Result<bool, AudioNodeError> {
         let plays_at = self.format.time(position + self.buffered() as u64);
-        let from = (frame.sample_rate(), frame.channels());
+        let (rate, channels) = (frame.sample_rate(), frame.channels());
+        AudioNodeError::check_rate(rate)?;
         if !self.is_active {
             if self.clock.is_stale(frame, plays_at) {
                 return Ok(false);
@@ -118,7 +119,9 @@ impl Input {
             self.converter = None;
             self.history.clear();
             self.onset = Onset::default();
-        } else if self.clock.jumps(frame) || self.converter.as_ref().is_some_and(|converter| !converter.is_for(from)) {
+        } else if self.clock.jumps(frame)
+            || self.converter.as_ref().is_some_and(|converter| !converter.is_for(rate, channels))
+        {
             self.splice()?;
         }
         self.clock.follow(frame, plays_at);
@@ -128,10 +131,12 @@ impl Input {
     /// Takes samples of the format of the frame that [`Input::begin`] was told of.
     pub(super) fn push(&mut self, samples: &[f32], sample_rate: u32, channels: u16) -> Result<(), AudioNodeError> {
         self.scratch.clear();
-        let from = (sample_rate, channels);
         let converter = match &mut self.converter {
             Some(converter) => converter,
-            slot => slot.insert(FormatConverter::new(from, (self.format.sample_rate, self.format.channels as u16))?),
+            slot => {
+                let matrix = ChannelMatrix::new(channels, self.format.channels as u16);
+                slot.insert(FormatConverter::new(sample_rate, self.format.sample_rate, matrix, Timing::Exact)?)
+            }
         };
         converter.push(samples, &mut self.scratch)?;
         self.append();
@@ -212,16 +217,19 @@ impl Input {
     fn splice(&mut self) -> Result<(), AudioNodeError> {
         let is_resampled = self.converter.as_ref().is_some_and(FormatConverter::is_resampling);
         self.flush()?;
-        if is_resampled {
-            // The filter has met silence there: 2 ms are bent towards it.
-            let bent = self.format.sample_rate as usize / 500 * self.format.channels;
-            self.buffer.truncate(self.buffer.len().saturating_sub(bent));
-        }
-        let wanted = self.format.fade() * self.format.channels;
+        let (channels, fade) = (self.format.channels, self.format.fade());
+        let end = self.buffer.len();
+        // The filter has met silence there: 2 ms are bent towards it.
+        let bent = if is_resampled { (self.format.sample_rate as usize / 500 * channels).min(end) } else { 0 };
+        self.buffer.truncate(end - bent);
         let mut before = self.history.clone();
-        before.extend(self.buffer.iter().skip(self.buffer.len().saturating_sub(2 * wanted)));
-        let mut tail = Vec::with_capacity(wanted);
-        mirror(&before, self.format.channels, self.format.fade(), &mut tail);
+        before.extend(self.buffer.iter().skip(self.buffer.len().saturating_sub(2 * fade * channels)));
+        let mut tail = Vec::with_capacity(fade * channels + bent);
+        mirror(&before, channels, fade + bent / channels, &mut tail);
+        // What was bent is made up, so that what follows is on time.
+        let made_up = bent.min(tail.len());
+        self.buffer.extend(tail.drain(..made_up));
+        self.buffer.resize(end, 0.0);
         self.onset = Onset { tail, at: 0 };
         Ok(())
     }

@@ -1,12 +1,13 @@
 use std::{collections::HashMap, time::Duration};
 
 use remotemedia_runtime_core::{
-    manifest::Suggestion,
-    node::{NodeType, ParamKind, ParamProblem, ParamSpec, Params},
+    data::DataKind,
+    manifest::{MediaFormat, Suggestion},
+    node::{Conversion, NodeType, ParamKind, ParamProblem, ParamSpec, Params},
 };
 use serde_json::{Value, json};
 
-use super::{AudioMixer, MixMode, MixerConfig};
+use super::{super::audible, AudioMixer, MixMode, MixerConfig};
 
 pub(super) fn node_type() -> NodeType {
     NodeType::new("AudioMixer", |params| Ok(AudioMixer::new(config(params)?)))
@@ -42,6 +43,14 @@ pub(super) fn node_type() -> NodeType {
                 .default_value(json!({}))
                 .doc("Gains by peer, or by node for audio that no peer sent."),
         )
+        .takes(audible())
+        .makes(|format, params| match format.kind {
+            DataKind::Audio | DataKind::AudioMix => {
+                config(params).ok().map(|config| MediaFormat::audio(config.sample_rate, config.channels))
+            }
+            _ => Some(format),
+        })
+        .converts(Conversion::Kind { from: DataKind::AudioMix, to: DataKind::Audio, switch: None })
 }
 
 pub(super) fn config(params: &Params) -> Result<MixerConfig, ParamProblem> {

@@ -17,9 +17,10 @@ use std::{
     time::Duration,
 };
 
-use remotemedia_media::StreamId;
+use remotemedia_media::{PixelFormat, StreamId};
 use remotemedia_runtime_core::{
     data::{ControlMessage, DataKind, KindSet, RuntimeData},
+    manifest::MediaFormat,
     node::{Emitter, Node, NodeResult, NodeType, ParamProblem, ParamSpec, Params, Produces},
 };
 use tokio::time::Instant;
@@ -90,6 +91,14 @@ impl FilePlayer {
             .accepts(KindSet::of(&[DataKind::Control]))
             .produces(Produces::Kinds(KindSet::of(&[DataKind::Audio, DataKind::Video, DataKind::Control])))
             .works_unfed()
+            .emits(|params| match Path::new(params.text("path").unwrap_or_default()).extension() {
+                // Of sound the file alone knows the rate; pictures are what decoders give.
+                Some(ending) if ["ivf", "y4m", "webm"].iter().any(|known| ending.eq_ignore_ascii_case(known)) => {
+                    let pixel_format = Some(PixelFormat::I420);
+                    vec![MediaFormat { pixel_format, ..MediaFormat::any(DataKind::Video) }]
+                }
+                _ => Vec::new(),
+            })
     }
 
     /// A player of the file at `path`, from its beginning and once.

@@ -1,6 +1,7 @@
 use std::{io, path::Path};
 
 use remotemedia_codecs::CodecError;
+use remotemedia_resample::ResampleError;
 
 /// Why something is not recorded.
 #[derive(Debug, thiserror::Error)]
@@ -30,15 +31,13 @@ pub enum RecorderError {
         /// What the codec said.
         source: CodecError,
     },
-    /// No resampler for these rates.
-    #[error("{path}: sound of {from} Hz cannot be converted to {to} Hz: resample it before the recorder")]
-    Rate {
+    /// The sound cannot be converted to the rate of the file.
+    #[error("{path}: the sound cannot be converted: {source}")]
+    Resample {
         /// The file.
         path: String,
-        /// Rate of the sound in Hz.
-        from: u32,
-        /// Rate of the file in Hz.
-        to: u32,
+        /// What the resampler says.
+        source: ResampleError,
     },
     /// Every number that a file name can get is taken.
     #[error("{path} and its 9,999 successors exist: clear the folder, or put {{time}} into the path")]
@@ -55,8 +54,8 @@ pub(super) enum SinkError {
     Io(#[from] io::Error),
     #[error(transparent)]
     Codec(#[from] CodecError),
-    #[error("no resampler from {from} to {to} Hz")]
-    Rate { from: u32, to: u32 },
+    #[error(transparent)]
+    Resample(#[from] ResampleError),
 }
 
 impl SinkError {
@@ -65,7 +64,7 @@ impl SinkError {
         match self {
             Self::Io(source) => RecorderError::Write { path, source },
             Self::Codec(source) => RecorderError::Codec { path, source },
-            Self::Rate { from, to } => RecorderError::Rate { path, from, to },
+            Self::Resample(source) => RecorderError::Resample { path, source },
         }
     }
 }

@@ -1,6 +1,5 @@
 //! `Recorder`: writes sound and pictures to files.
 
-mod converter;
 mod error;
 mod ivf;
 mod ogg;
@@ -20,7 +19,7 @@ use std::time::Duration;
 use remotemedia_media::{MediaKind, PeerId};
 use remotemedia_runtime_core::{
     data::{AudioFrame, RuntimeData, VideoFrame},
-    node::{Emitter, Node, NodeResult, NodeType, ParamSpec, Params, Produces},
+    node::{AcceptedFormat, Emitter, Node, NodeResult, NodeType, ParamSpec, Params, Produces},
 };
 use tokio::time::Instant;
 
@@ -29,6 +28,7 @@ use recording::{Media, Recording, StreamKey};
 pub use settings::{OnFull, RecorderSettings, WavFormat};
 use target::Container;
 use timeline::Timeline;
+use video_track::SIDES;
 
 /// How many recordings are open at once, and of how many streams and peers something is remembered.
 const MOST_OPEN: usize = 64;
@@ -106,6 +106,12 @@ impl Recorder {
                     .doc("What happens at max_mb: the recording ends, or goes on in a new file."),
             )
             .produces(Produces::SameAsInput)
+            .takes_as(|params| {
+                let records = RecorderSettings::from_params(params).ok().and_then(|settings| settings.video);
+                let encodes = records.is_some_and(|target| target.container != Container::Y4m);
+                encodes.then(|| AcceptedFormat::video().width(SIDES).height(SIDES)).into_iter().collect()
+            })
+            .makes(|format, params| params.bool("pass").unwrap_or(true).then_some(format))
     }
 
     /// A recorder that has written nothing yet. Files are created when something comes that goes into them.

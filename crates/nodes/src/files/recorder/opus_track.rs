@@ -2,8 +2,9 @@
 
 use remotemedia_codecs::{AudioContent, AudioEncoder, AudioEncoderSettings, audio_encoder};
 use remotemedia_media::{Bitrate, Codec};
+use remotemedia_resample::{StreamConverter, Timing};
 
-use super::{converter::Converter, error::SinkError};
+use super::error::SinkError;
 use crate::files::opus_head::OpusHead;
 
 /// Samples of one channel in a packet.
@@ -12,7 +13,7 @@ pub(super) const PACKET: usize = 960;
 /// An encoder with what must come before it.
 pub(super) struct OpusTrack {
     encoder: Box<dyn AudioEncoder>,
-    converter: Converter,
+    converter: StreamConverter,
     input_rate: u32,
     pending: Vec<f32>,
     /// Samples of one channel that were pushed, at 48 kHz.
@@ -36,7 +37,7 @@ impl OpusTrack {
             AudioEncoderSettings { channels, bitrate, content, fec: false, ..AudioEncoderSettings::default() };
         Ok(Self {
             encoder: audio_encoder(Codec::Opus, &settings)?,
-            converter: Converter::new(48_000, channels),
+            converter: StreamConverter::new(48_000, channels, Timing::Exact),
             input_rate: rate,
             pending: Vec::new(),
             pushed: 0,
@@ -79,7 +80,7 @@ impl OpusTrack {
     /// Encodes the rest, with so much silence behind it that a decoder gives all of it.
     pub(super) fn finish(&mut self, take: &mut dyn FnMut(Packet) -> Result<(), SinkError>) -> Result<(), SinkError> {
         let before = self.pending.len();
-        self.converter.flush(&mut self.pending);
+        self.converter.finish(&mut self.pending)?;
         self.count(before);
         let needed = self.pushed + self.encoder.lookahead() as u64 - self.encoded;
         let samples = needed.next_multiple_of(PACKET as u64) as usize;

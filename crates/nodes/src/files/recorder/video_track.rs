@@ -1,12 +1,14 @@
 //! Pictures as VP8 or VP9.
 
-use std::time::Duration;
+use std::{ops::RangeInclusive, time::Duration};
 
 use remotemedia_codecs::{EncodedVideo, VideoEncoder, VideoEncoderSettings, video_encoder};
 use remotemedia_media::{Bitrate, Codec, VideoFrame};
 
 use super::error::SinkError;
 
+/// Widths and heights that the VP8 and VP9 encoders take, in pixels.
+pub(super) const SIDES: RangeInclusive<u32> = 16..=16_383;
 /// How far apart keyframes are at most: as far as a player has to decode to begin anywhere.
 const KEYFRAME_EVERY: Duration = Duration::from_secs(5);
 

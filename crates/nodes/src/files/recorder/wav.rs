@@ -3,8 +3,9 @@
 use std::{fs::File, io::BufWriter};
 
 use hound::{SampleFormat, WavSpec, WavWriter};
+use remotemedia_resample::{StreamConverter, Timing};
 
-use super::{WavFormat, converter::Converter, error::SinkError, sink::Sink};
+use super::{WavFormat, error::SinkError, sink::Sink};
 
 /// The format keeps its sizes in 32 bits.
 const MOST_BYTES: u64 = u32::MAX as u64 - (1 << 24);
@@ -18,7 +19,7 @@ pub(super) struct WavSink {
 
 struct Track {
     writer: WavWriter<BufWriter<File>>,
-    converter: Converter,
+    converter: StreamConverter,
     converted: Vec<f32>,
     /// Samples of one channel since the header was right.
     unflushed: u32,
@@ -36,7 +37,7 @@ impl WavSink {
         };
         let spec = WavSpec { channels, sample_rate, bits_per_sample, sample_format };
         let writer = WavWriter::new(BufWriter::new(file), spec)?;
-        let converter = Converter::new(sample_rate, channels);
+        let converter = StreamConverter::new(sample_rate, channels, Timing::Exact);
         Ok(Track { writer, converter, converted: Vec::new(), unflushed: 0 })
     }
 }
@@ -58,7 +59,7 @@ impl Track {
         }
         self.unflushed += (self.converted.len() / usize::from(self.converter.channels())) as u32;
         self.converted.clear();
-        if self.unflushed >= self.converter.rate() {
+        if self.unflushed >= self.converter.sample_rate() {
             self.unflushed = 0;
             self.writer.flush()?;
         }
@@ -88,7 +89,7 @@ impl Sink for WavSink {
 
     fn finish(&mut self) -> Result<(), SinkError> {
         let Some(mut track) = self.track.take() else { return Ok(()) };
-        track.converter.flush(&mut track.converted);
+        track.converter.finish(&mut track.converted)?;
         track.write()?;
         Ok(track.writer.finalize()?)
     }

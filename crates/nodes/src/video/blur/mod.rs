@@ -4,7 +4,9 @@ mod backdrop;
 mod mask;
 #[cfg(feature = "onnx")]
 mod onnx;
+mod soften;
 mod static_camera;
+mod stretch;
 mod thumbnail;
 
 use std::sync::Arc;
@@ -110,6 +112,7 @@ impl BackgroundBlur {
             .param(ParamSpec::text("image").doc("The path of a PNG file, for mode: image."))
             .param(ParamSpec::text("model").doc("The path of an ONNX segmentation model; built-in if missing."))
             .produces(Produces::SameAsInput)
+            .keeps_format()
     }
 
     /// A blur of `strength` with `padding` around the person, both in pixels of a picture that is 720 pixels high.
@@ -138,6 +141,9 @@ impl BackgroundBlur {
     }
 
     fn blur(&mut self, frame: &VideoFrame) -> Result<VideoFrame, VideoError> {
+        if self.options.strength == 0.0 && self.options.backdrop == Backdrop::Blur {
+            return Ok(frame.clone());
+        }
         let stream = self.streams.of(frame);
         let found = match &self.segmenter {
             Segmenter::StaticCamera => {

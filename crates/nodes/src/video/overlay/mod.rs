@@ -140,6 +140,7 @@ impl Overlay {
             .param(ParamSpec::text("background").doc("The colour behind the text, as #rrggbb[aa]; none if missing."))
             .param(ParamSpec::number("opacity", 0.0..=1.0).default_value(1).doc("How much of the whole is seen."))
             .produces(Produces::SameAsInput)
+            .keeps_format()
     }
 
     /// `content` in a corner: texts white, 1/20 of the picture's height, without a background; images in their own

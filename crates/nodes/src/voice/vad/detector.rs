@@ -1,12 +1,10 @@
 use std::time::Duration;
 
+use remotemedia_resample::BlockResampler;
 use remotemedia_runtime_core::data::AudioFrame;
 
 use super::{VadSettings, VoiceError};
-use crate::voice::{
-    level::{Floor, SILENCE_DB, to_db},
-    resample::BlockResampler,
-};
+use crate::voice::level::{Floor, SILENCE_DB, to_db};
 
 /// Where speech begins or ends in one stream.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -21,8 +21,16 @@ enum Speaker {
 use Speaker::{BackCentre, BackLeft, BackRight, Centre, Left, Lfe, Mono, Right, SideLeft, SideRight};
 
 /// Conversion of interleaved samples from one number of channels to another.
+///
+/// The order of channels is that of WAVE files: 1 mono; 2 left, right; 3 and centre; 4 left, right and surrounds; 5 left,
+/// right, centre and surrounds; 6 the same with the LFE before the surrounds (5.1); 7 with a back centre before the
+/// surrounds (6.1); 8 left, right, centre, LFE, back pair, side pair (7.1).
+///
+/// Channels that the output lacks go to their neighbours as in ITU-R BS.775: centre and surrounds at -3 dB (0.7071) to
+/// left and right, the LFE nowhere. Mono is the average of left and right, and becomes the centre, or left and right alike
+/// where there is none; mono to stereo and back is exact.
 #[derive(Clone, Debug)]
-pub(crate) struct ChannelMatrix {
+pub struct ChannelMatrix {
     from: usize,
     to: usize,
     /// One row of `from` factors for each output channel.
@@ -30,7 +38,9 @@ pub(crate) struct ChannelMatrix {
 }
 
 impl ChannelMatrix {
-    pub(crate) fn new(from: u16, to: u16) -> Self {
+    /// From `from` channels to `to`, each 1 to 8; other numbers become the nearest of these. Sums are not scaled down, and
+    /// may exceed what comes in.
+    pub fn new(from: u16, to: u16) -> Self {
         let (inputs, outputs) = (layout(from), layout(to));
         let mut factors = vec![0.0; inputs.len() * outputs.len()];
         if inputs == outputs {
@@ -43,12 +53,26 @@ impl ChannelMatrix {
         Self { from: inputs.len(), to: outputs.len(), factors }
     }
 
-    pub(crate) fn is_for(&self, from: u16) -> bool {
-        self.from == usize::from(from)
+    /// The same, made softer by as much as it takes for no output to exceed the loudest input, for what would be clipped.
+    #[must_use]
+    pub fn without_clipping(mut self) -> Self {
+        let loudest = self.factors.chunks_exact(self.from).map(|row| row.iter().sum::<f32>()).fold(1.0, f32::max);
+        self.factors.iter_mut().for_each(|factor| *factor /= loudest);
+        self
+    }
+
+    /// How many channels come in.
+    pub fn inputs(&self) -> u16 {
+        self.from as u16
+    }
+
+    /// How many channels come out.
+    pub fn outputs(&self) -> u16 {
+        self.to as u16
     }
 
     /// Appends the converted `samples` to `out`.
-    pub(crate) fn convert(&self, samples: &[f32], out: &mut Vec<f32>) {
+    pub fn convert(&self, samples: &[f32], out: &mut Vec<f32>) {
         out.reserve(samples.len() / self.from * self.to);
         match (self.from, self.to) {
             (from, to) if from == to => out.extend_from_slice(samples),
@@ -134,6 +158,21 @@ mod tests {
     fn mono_goes_to_the_centre_where_there_is_one_and_to_both_sides_otherwise() {
         assert_eq!(convert(1, 4, &[0.5]), [0.5, 0.5, 0.0, 0.0]);
         assert_eq!(convert(1, 6, &[0.5]), [0.0, 0.0, 0.5, 0.0, 0.0, 0.0]);
+    }
+
+    #[test]
+    fn nothing_is_clipped_that_was_not_and_stereo_and_mono_stay_exact() {
+        for from in 1..=8u16 {
+            for to in 1..=8u16 {
+                let mut out = Vec::new();
+                ChannelMatrix::new(from, to).without_clipping().convert(&vec![1.0; from.into()], &mut out);
+                assert!(out.iter().all(|sample| *sample <= 1.0 + 1e-6), "{from} to {to}: {out:?}");
+            }
+        }
+        let mut out = Vec::new();
+        ChannelMatrix::new(2, 1).without_clipping().convert(&[0.25, 0.75], &mut out);
+        ChannelMatrix::new(1, 2).without_clipping().convert(&[0.3], &mut out);
+        assert_eq!(out, [0.5, 0.3, 0.3]);
     }
 
     #[test]
