@@ -60,12 +60,23 @@ impl Inbox {
     /// Waits for room. Gives up when `cancel` is.
     pub(crate) async fn deliver(&self, peer: PeerId, message: Message, cancel: &CancellationToken) -> bool {
         let put = async {
-            let mut taken = false;
-            for queue in self.claimed_queues(&peer) {
-                // The claim may be dropped while this waits; then the message is not taken.
-                taken |= queue.put(peer.clone(), message.clone()).await.is_some();
+            let mut unclaimed = false;
+            loop {
+                let queues = self.claimed_queues(&peer);
+                if queues.is_empty() && unclaimed {
+                    return self.queue.put(peer, message).await;
+                }
+                // Asked twice: the peer may have gone from one claim to another between the first and the second of them.
+                unclaimed = queues.is_empty();
+                let mut taken = false;
+                for queue in queues {
+                    taken |= queue.put(peer.clone(), message.clone()).await.is_some();
+                }
+                if taken {
+                    return Some(());
+                }
+                // Whoever claimed it gave it up while this waited.
             }
-            if taken { Some(()) } else { self.queue.put(peer, message).await }
         };
         tokio::select! {
             biased;
@@ -128,6 +139,11 @@ impl PeerMessages {
     /// The next message; `None` once somebody else reads this peer's messages. Cancel-safe.
     pub async fn recv(&mut self) -> Option<Message> {
         self.receiver.recv().await.map(|(_, message, _)| message)
+    }
+
+    /// The next message if one waits.
+    pub fn try_recv(&mut self) -> Option<Message> {
+        self.receiver.try_recv().ok().map(|(_, message, _)| message)
     }
 }
 
@@ -238,6 +254,22 @@ mod tests {
         drop(eve);
         assert!(stuck.await);
         assert_eq!(inbox.recv(&cancel).await, Some((peer("bob"), text("one too many"))));
+    }
+
+    #[tokio::test]
+    async fn a_message_that_waits_for_room_goes_to_who_claims_its_peer_next() {
+        let (inbox, cancel) = (Inbox::new(), CancellationToken::new());
+        let first = inbox.claim(|_| true);
+        for _ in 0..Queue::MESSAGES {
+            assert!(inbox.deliver(peer("bob"), text("unread"), &cancel).await);
+        }
+        let stuck = inbox.deliver(peer("bob"), text("one too many"), &cancel);
+        tokio::pin!(stuck);
+        assert!(tokio::time::timeout(std::time::Duration::from_millis(1), stuck.as_mut()).await.is_err());
+        let second = inbox.claim(|_| true);
+        drop(first);
+        assert!(stuck.await);
+        assert_eq!(second.messages_of(&peer("bob")).recv().await, Some(text("one too many")));
     }
 
     #[tokio::test]

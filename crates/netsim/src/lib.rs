@@ -4,8 +4,10 @@
 //! - [`nat`]: a UDP address translator.
 //! - [`virt`]: hosts, links and translators joined to a network on tokio's paused clock, which a mesh uses in place of the
 //!   system's sockets: a 30-minute call takes seconds, and a seed repeats it.
+//! - [`filter`]: the system's sockets, with a say in which datagrams pass.
 #![forbid(unsafe_code)]
 
+pub mod filter;
 pub mod link;
 pub mod nat;
 pub mod virt;

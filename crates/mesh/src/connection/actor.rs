@@ -63,6 +63,8 @@ pub(super) struct Actor {
     pub(super) published: Option<[Vec<Codec>; 2]>,
     /// The same of the named streams.
     pub(super) published_streams: Vec<(StreamKey, Vec<Codec>)>,
+    /// Named streams that wait for the connection to stand.
+    pub(super) streams_to_open: Vec<StreamKey>,
 }
 
 /// How a connection ends.
@@ -140,6 +142,7 @@ pub(crate) fn spawn(shared: &Arc<Shared>, peer: Arc<Peer>, inputs: Inputs) {
             ignored_offer: None,
             published: None,
             published_streams: Vec::new(),
+            streams_to_open: Vec::new(),
         };
         Box::pin(actor.run(inputs.start)).await;
     });

@@ -1,8 +1,10 @@
 use std::{collections::VecDeque, time::Duration};
 
 use tokio::time::Instant;
+use webrtc::peer_connection::RTCIceCandidateInit;
 
-use crate::IceCandidate;
+use super::actor::Actor;
+use crate::{ConnectionReport, IceCandidate, SignalingMessage};
 
 /// Candidates that came before the description they belong to: up to 64, for 30 s.
 #[derive(Debug, Default)]
@@ -47,10 +49,50 @@ impl EarlyCandidates {
 
 /// Whether a candidate belongs to the ICE generation of a description. One that names its generation is judged by that,
 /// since an ICE restart keeps the request id.
-pub(crate) fn belongs(candidate: &IceCandidate, ufrags: &[String], request_id: &str) -> bool {
+fn belongs(candidate: &IceCandidate, ufrags: &[String], request_id: &str) -> bool {
     match candidate.user_fragment.as_deref() {
         Some(ufrag) if !ufrag.is_empty() => ufrags.iter().any(|u| u == ufrag),
         _ => candidate.request_id == request_id,
+    }
+}
+
+/// Candidates of both sides, as they come.
+impl Actor {
+    /// A candidate of the peer came.
+    pub(super) async fn on_candidate(&mut self, candidate: IceCandidate) {
+        ConnectionReport::note_candidate(&mut self.report.remote_candidates, &candidate.candidate);
+        let known = self.link.as_ref().is_some_and(|link| {
+            let remote = link.remote.as_ref();
+            remote.is_some_and(|r| belongs(&candidate, &r.ufrags, &link.request_id))
+        });
+        if known {
+            self.add_candidate(candidate).await;
+        } else {
+            self.early.push(Instant::now(), candidate);
+        }
+    }
+
+    pub(super) async fn add_candidate(&mut self, candidate: IceCandidate) {
+        let Some(link) = &self.link else { return };
+        let init = RTCIceCandidateInit { candidate: candidate.candidate, ..Default::default() };
+        if let Err(error) = link.pc.add_ice_candidate(init).await {
+            self.report.note_error(super::brief(&error));
+        }
+    }
+
+    /// A candidate of ours was found; the empty string ends them.
+    pub(super) fn on_own_candidate(&mut self, candidate: String) {
+        ConnectionReport::note_candidate(&mut self.report.local_candidates, &candidate);
+        let Some(link) = &self.link else { return };
+        let first_mid = link.local.sections.first().and_then(|s| s.mid.clone());
+        let message = IceCandidate {
+            candidate,
+            sdp_mid: first_mid,
+            sdp_m_line_index: Some(0),
+            user_fragment: link.local.ufrags.first().cloned(),
+            request_id: link.request_id.clone(),
+        };
+        self.signal(SignalingMessage::Candidate(message));
     }
 }
 

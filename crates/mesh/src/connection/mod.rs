@@ -22,6 +22,7 @@ mod sdp;
 mod stages;
 mod streams;
 mod timers;
+mod tracks;
 
 use std::sync::Arc;
 

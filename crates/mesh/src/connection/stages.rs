@@ -61,7 +61,7 @@ impl Actor {
                 (self.restart_at, self.down_at) = (None, None);
                 self.set_reconnecting(false);
             }
-            RTCPeerConnectionState::Connected => self.on_connected(),
+            RTCPeerConnectionState::Connected => self.on_connected().await,
             RTCPeerConnectionState::Disconnected if stood => self.on_path_lost(),
             // An ICE restart, which takes a few round trips if there is a path.
             RTCPeerConnectionState::Connecting if stood => self.down_at = Some(Instant::now() + RESTART_TIME),
@@ -87,7 +87,7 @@ impl Actor {
         self.restart_at.get_or_insert(Instant::now() + patience);
     }
 
-    fn on_connected(&mut self) {
+    async fn on_connected(&mut self) {
         let Some(link) = &mut self.link else { return };
         link.connected = true;
         let now = Instant::now();
@@ -103,6 +103,7 @@ impl Actor {
         self.peer.state.send_replace(PeerState::Connected);
         self.shared.event(MeshEvent::PeerConnected { peer: self.peer.id.clone() });
         self.tell_of_no_video();
+        self.open_streams().await;
     }
 
     /// The connection that stood is over, but this actor goes on with another one.
@@ -125,6 +126,7 @@ impl Actor {
         self.peer.media.clear();
         self.peer.opened.lock().clear();
         self.published_streams.clear();
+        self.streams_to_open.clear();
         if self.published.take().is_some() {
             self.shared.feedback(Feedback::MediaGone { peer: self.peer.id.clone() });
         }

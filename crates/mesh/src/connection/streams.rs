@@ -8,8 +8,13 @@ impl Actor {
     /// Offers one more stream.
     pub(super) async fn open_stream(&mut self, key: StreamKey) {
         let best = self.peer.media.codecs(key.kind).first().copied();
-        let link = self.link.as_mut().filter(|link| link.connected);
-        let (Some(codec), Some(link)) = (best, link) else {
+        let Some(link) = self.link.as_mut().filter(|link| link.connected) else {
+            // The peer began a new connection before it could be opened on the old one.
+            self.peer.opened.lock().insert(key.clone());
+            self.streams_to_open.push(key);
+            return;
+        };
+        let Some(codec) = best else {
             // What the peer does not take as its main stream, it does not take as another.
             self.refuse_stream(key);
             return;
@@ -25,8 +30,16 @@ impl Actor {
         self.negotiate_soon();
     }
 
+    /// Opens the streams that were asked for before the connection stood.
+    pub(super) async fn open_streams(&mut self) {
+        for key in std::mem::take(&mut self.streams_to_open) {
+            self.open_stream(key).await;
+        }
+    }
+
     /// Sends a stream no longer.
     pub(super) async fn close_stream(&mut self, key: &StreamKey) {
+        self.streams_to_open.retain(|other| other != key);
         self.peer.media.remove_stream(key);
         // Whoever closes it need not be told.
         self.published_streams.retain(|(published, _)| published != key);

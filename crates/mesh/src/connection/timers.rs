@@ -13,7 +13,7 @@ use crate::ReceiveMetrics;
 
 /// How long a peer may be silent after signaling lost it. Control heartbeats and consent checks come more often.
 const SILENCE: Duration = Duration::from_secs(1);
-/// The same for a peer without heartbeats, which is heard every two seconds at least.
+/// The same for a peer without heartbeats that sent no media lately: it is heard every two seconds at least.
 const SILENCE_WITHOUT_HEARTBEAT: Duration = Duration::from_millis(2_500);
 /// How long a peer that signaling lost is watched.
 const MAX_SUSPICION: Duration = Duration::from_secs(10);
@@ -101,7 +101,8 @@ impl Actor {
         }
         let now = Instant::now();
         let heartbeat = self.link.as_ref().is_some_and(Link::is_remotemedia);
-        let patience = if heartbeat { SILENCE } else { SILENCE_WITHOUT_HEARTBEAT };
+        let sends_media = self.peer.snapshot.lock().metrics.receive_bitrate.as_bps() > 0;
+        let patience = if heartbeat || sends_media { SILENCE } else { SILENCE_WITHOUT_HEARTBEAT };
         self.suspected = Some(Suspicion { since: now, patience, check_at: now + patience });
         self.ping().await;
         Ok(())

@@ -7,11 +7,10 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering::SeqCst},
     },
-    task::{Context, Poll},
 };
 
 use remotemedia_mesh::{DatagramSocket, Mesh, MeshConfig, Network, SignalingEvent};
-use tokio::io::ReadBuf;
+use remotemedia_netsim::filter::{Filter, FilteredSocket};
 
 use crate::hub::Hub;
 
@@ -52,37 +51,16 @@ impl Cable {
 
 impl Network for Cable {
     fn wrap(&self, socket: std::net::UdpSocket) -> io::Result<Arc<dyn DatagramSocket>> {
-        socket.set_nonblocking(true)?;
-        Ok(Arc::new(CableSocket { socket: tokio::net::UdpSocket::from_std(socket)?, cable: self.clone() }))
+        Ok(Arc::new(FilteredSocket::new(socket, self.clone())?))
     }
 }
 
-#[derive(Debug)]
-struct CableSocket {
-    socket: tokio::net::UdpSocket,
-    cable: Cable,
-}
-
-impl DatagramSocket for CableSocket {
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.socket.local_addr()
+impl Filter for Cable {
+    fn lets_out(&self, _: SocketAddr) -> bool {
+        !self.cut.load(SeqCst)
     }
 
-    fn poll_send(&self, cx: &mut Context<'_>, datagram: &[u8], to: SocketAddr) -> Poll<io::Result<()>> {
-        if self.cable.cut.load(SeqCst) {
-            return Poll::Ready(Ok(()));
-        }
-        self.socket.poll_send_to(cx, datagram, to).map_ok(|_| ())
-    }
-
-    fn poll_recv(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<(usize, SocketAddr)>> {
-        loop {
-            let mut read = ReadBuf::new(buffer);
-            let from = std::task::ready!(self.socket.poll_recv_from(cx, &mut read))?;
-            let size = read.filled().len();
-            if !self.cable.cut.load(SeqCst) {
-                return Poll::Ready(Ok((size, from)));
-            }
-        }
+    fn lets_in(&self, _: SocketAddr) -> bool {
+        !self.cut.load(SeqCst)
     }
 }

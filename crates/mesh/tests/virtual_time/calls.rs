@@ -166,9 +166,7 @@ fn sound_and_pictures_for_a_minute_on_a_lossy_path() {
     run_virtual(1, |net| async move {
         let minute = SECOND * 60;
         let world = World::new(net, 0.02);
-        let (alice, bob) = (world.join("alice").await, world.join("bob").await);
-        soon("connect", alice.mesh.connect(&bob.id)).await.unwrap();
-        sees(&bob, &alice).await;
+        let (alice, bob) = world.call().await;
         let sound = tokio::spawn(talk(alice.mesh.clone(), vec![bob.id.clone()], minute));
         let pictures = tokio::spawn(film(alice.mesh.clone(), bob.id.clone(), 3, minute));
         let mut counted = [(MediaKind::Audio, 0), (MediaKind::Video, 0)];

@@ -68,9 +68,7 @@ fn a_signaling_server_that_dies_leaves_media_and_messages_untouched() {
     begun();
     run_virtual(1, |net| async move {
         let world = World::new(net, 0.0);
-        let (alice, bob) = (world.join("alice").await, world.join("bob").await);
-        soon("connect", alice.mesh.connect(&bob.id)).await.unwrap();
-        sees(&bob, &alice).await;
+        let (alice, bob) = world.call().await;
         let mut events = alice.mesh.events();
         let talk = tokio::spawn(talk(alice.mesh.clone(), vec![bob.id.clone()], SECOND * 130));
         let mut track = audio_track(&bob.mesh).await;
@@ -100,9 +98,7 @@ fn a_peer_that_leaves_is_gone_at_once() {
     begun();
     run_virtual(1, |net| async move {
         let world = World::new(net, 0.0);
-        let (alice, bob) = (world.join("alice").await, world.join("bob").await);
-        soon("connect", alice.mesh.connect(&bob.id)).await.unwrap();
-        sees(&bob, &alice).await;
+        let (alice, bob) = world.call().await;
         sleep(SECOND).await;
         let mut events = alice.mesh.events();
         let left = Instant::now();

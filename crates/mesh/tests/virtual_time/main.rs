@@ -13,3 +13,4 @@ mod paths;
 mod repeat;
 mod restart;
 mod simultaneous;
+mod streams;

@@ -6,7 +6,7 @@ use tokio::time::sleep;
 
 use crate::{
     calls::film,
-    world::{MS, SECOND, World, begun, report, sees, soon, talk},
+    world::{MS, SECOND, World, begun, report, talk},
 };
 
 fn received(mesh: &Mesh) -> (ReceiveMetrics, ReceiveMetrics) {
@@ -19,9 +19,7 @@ fn a_minute(loss: f64, outage: bool) -> ((u32, ReceiveMetrics), (u32, ReceiveMet
     run_virtual(1, move |net| async move {
         let minute = SECOND * 60;
         let world = World::new(net, loss);
-        let (alice, bob) = (world.join("alice").await, world.join("bob").await);
-        soon("connect", alice.mesh.connect(&bob.id)).await.unwrap();
-        sees(&bob, &alice).await;
+        let (alice, bob) = world.call().await;
         if outage {
             bob.host.schedule_outage(SECOND * 10, SECOND);
         }

@@ -4,9 +4,7 @@ use std::time::Duration;
 
 use crate::{
     calls::film,
-    world::{
-        Heard, MS, RTT, SECOND, World, audio_track, begun, event, listen, media_both_ways, report, sees, soon, talk,
-    },
+    world::{Heard, MS, RTT, SECOND, World, audio_track, begun, event, listen, media_both_ways, report, soon, talk},
 };
 use remotemedia_mesh::{MeshEvent, MeshEvents, Message, TrackItem};
 use remotemedia_netsim::virt::{run_virtual, seeds};
@@ -38,9 +36,7 @@ async fn never_ended(events: &mut MeshEvents) {
 fn outage(seed: u64, loss: f64, duration: Duration, signaling_too: bool) -> [Duration; 2] {
     run_virtual(seed, move |net| async move {
         let world = World::new(net, loss);
-        let (alice, bob) = (world.join("alice").await, world.join("bob").await);
-        soon("connect", alice.mesh.connect(&bob.id)).await.unwrap();
-        sees(&bob, &alice).await;
+        let (alice, bob) = world.call().await;
         let mut events = [alice.mesh.events(), bob.mesh.events()];
         let mut states = [alice.mesh.events(), bob.mesh.events()];
         let talks = [(&alice, &bob), (&bob, &alice)]
@@ -143,9 +139,7 @@ fn an_ice_restart_that_was_asked_for_in_an_outage_ends_it() {
     begun();
     run_virtual(1, |net| async move {
         let world = World::new(net, 0.0);
-        let (alice, bob) = (world.join("alice").await, world.join("bob").await);
-        soon("connect", alice.mesh.connect(&bob.id)).await.unwrap();
-        sees(&bob, &alice).await;
+        let (alice, bob) = world.call().await;
         let mut events = [alice.mesh.events(), bob.mesh.events()];
         sleep(SECOND).await;
         bob.host.schedule_outage(Duration::ZERO, SECOND * 6);
@@ -169,9 +163,7 @@ fn an_ice_restart_on_a_good_path_interrupts_media_for_a_few_round_trips_at_most(
     begun();
     run_virtual(1, |net| async move {
         let world = World::new(net, 0.0);
-        let (alice, bob) = (world.join("alice").await, world.join("bob").await);
-        soon("connect", alice.mesh.connect(&bob.id)).await.unwrap();
-        sees(&bob, &alice).await;
+        let (alice, bob) = world.call().await;
         let talk = tokio::spawn(talk(alice.mesh.clone(), vec![bob.id.clone()], SECOND * 20));
         let mut track = audio_track(&bob.mesh).await;
         let mut heard = Heard::default();
@@ -197,9 +189,7 @@ fn restarts_of_both_sides_that_collide_leave_the_connection_as_it_was() {
     for seed in seeds(6_400, 40) {
         run_virtual(seed, move |net| async move {
             let world = World::new(net, 0.0);
-            let (alice, bob) = (world.join("alice").await, world.join("bob").await);
-            soon("connect", alice.mesh.connect(&bob.id)).await.unwrap();
-            sees(&bob, &alice).await;
+            let (alice, bob) = world.call().await;
             let mut events = [alice.mesh.events(), bob.mesh.events()];
             sleep(SECOND).await;
             let apart = MS * (seed % 40) as u32 * 2;
@@ -223,9 +213,7 @@ fn after_an_ice_restart_a_keyframe_is_asked_for_since_what_was_lost_meanwhile_is
     begun();
     run_virtual(1, |net| async move {
         let world = World::new(net, 0.0);
-        let (alice, bob) = (world.join("alice").await, world.join("bob").await);
-        soon("connect", alice.mesh.connect(&bob.id)).await.unwrap();
-        sees(&bob, &alice).await;
+        let (alice, bob) = world.call().await;
         let filming = tokio::spawn(film(alice.mesh.clone(), bob.id.clone(), 3, SECOND * 10));
         let mut track = soon("a track", bob.mesh.next_track()).await.unwrap();
         // The beginning of the call has requests of its own.

@@ -7,7 +7,7 @@ use std::{
 
 use bytes::Bytes;
 use remotemedia_media::{Codec, MediaKind, PeerId, RtpTimestamp};
-use remotemedia_mesh::{IncomingTrack, Mesh, MeshConfig, MeshEvent, MeshEvents, TrackItem};
+use remotemedia_mesh::{IncomingTrack, Mesh, MeshConfig, MeshEvent, MeshEvents, Signaler, TrackItem};
 use remotemedia_netsim::{
     link::{LinkConfig, Loss},
     virt::{Gateway, Host, VirtualNetwork, VirtualSignaler, VirtualSignaling},
@@ -72,13 +72,32 @@ impl World {
         self.join_on(host, name, change).await
     }
 
+    /// Alice and bob, connected, as both of them know.
+    pub(crate) async fn call(&self) -> (Participant, Participant) {
+        let (alice, bob) = (self.join("alice").await, self.join("bob").await);
+        soon("connect", alice.mesh.connect(&bob.id)).await.unwrap();
+        sees(&bob, &alice).await;
+        (alice, bob)
+    }
+
     async fn join_on(&self, host: Host, name: &str, change: impl FnOnce(&mut MeshConfig)) -> Participant {
+        self.join_through(host, name, change, |signaler| signaler).await
+    }
+
+    /// With signaling that `wrap` has put something in front of.
+    pub(crate) async fn join_through<S: Signaler>(
+        &self,
+        host: Host,
+        name: &str,
+        change: impl FnOnce(&mut MeshConfig),
+        wrap: impl FnOnce(Arc<VirtualSignaler>) -> Arc<S>,
+    ) -> Participant {
         let id = id(name);
         let signaler = self.signaling.join(id.clone()).await.unwrap();
         let mut config = MeshConfig::new(id.clone());
         config.bind = vec![(host.address(), 0).into()];
         change(&mut config);
-        let mesh = Mesh::with_network(config, signaler.clone(), Arc::new(self.net.clone())).unwrap();
+        let mesh = Mesh::with_network(config, wrap(signaler.clone()), Arc::new(self.net.clone())).unwrap();
         mesh.start().await;
         Participant { id, mesh, host, signaler }
     }
