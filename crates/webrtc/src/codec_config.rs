@@ -72,7 +72,8 @@ pub enum VideoCodec {
         width: u32,
         /// Highest picture sent, in pixels; higher frames are scaled down.
         height: u32,
-        /// Frames per second the encoder is tuned for, 1 to 60.
+        /// Most pictures sent a second, 1 to 60. A faster source is thinned out evenly; one that is less than 2 % faster
+        /// is left as it is.
         framerate: u32,
         /// Most it sends, in kbit/s, 30 to 50,000; with adaptive bitrate it goes below where the network asks.
         bitrate_kbps: u32,
@@ -83,7 +84,8 @@ pub enum VideoCodec {
         width: u32,
         /// Highest picture sent, in pixels; higher frames are scaled down.
         height: u32,
-        /// Frames per second the encoder is tuned for, 1 to 60.
+        /// Most pictures sent a second, 1 to 60. A faster source is thinned out evenly; one that is less than 2 % faster
+        /// is left as it is.
         framerate: u32,
         /// Most it sends, in kbit/s, 30 to 50,000; with adaptive bitrate it goes below where the network asks.
         bitrate_kbps: u32,
@@ -94,7 +96,8 @@ pub enum VideoCodec {
         width: u32,
         /// Highest picture sent, in pixels; higher frames are scaled down.
         height: u32,
-        /// Frames per second the encoder is tuned for, 1 to 60.
+        /// Most pictures sent a second, 1 to 60. A faster source is thinned out evenly; one that is less than 2 % faster
+        /// is left as it is.
         framerate: u32,
         /// Most it sends, in kbit/s, 30 to 50,000; with adaptive bitrate it goes below where the network asks.
         bitrate_kbps: u32,
@@ -125,7 +128,7 @@ impl VideoCodec {
         self
     }
 
-    /// The same codec tuned for another frame rate, in frames per second.
+    /// The same codec with another limit of pictures a second.
     #[must_use]
     pub fn framerate(mut self, fps: u32) -> Self {
         *self.fields_mut().2 = fps;

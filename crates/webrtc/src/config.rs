@@ -160,7 +160,7 @@ pub struct ConfigOptions {
     pub target_bitrate_kbps: Option<u32>,
     /// Bitrate of the audio encoders, in kbit/s, 6 to 510.
     pub audio_bitrate_kbps: Option<u32>,
-    /// Frame rate the video encoders are tuned for, 1 to 60 frames per second.
+    /// Most pictures sent of a source a second, 1 to 60; what is faster is thinned out evenly.
     pub video_framerate: Option<u32>,
     /// As [`WebRtcTransportConfig::jitter_buffer_size_ms`], for connections that are made from now on and live ones.
     pub jitter_buffer_size_ms: Option<u32>,

@@ -4,6 +4,7 @@ mod audio_sink;
 mod audio_source;
 mod clock;
 mod executor;
+mod frame_limit;
 mod inbox;
 mod media_time;
 mod origin;
@@ -84,6 +85,11 @@ impl Engine {
     /// end.
     pub(crate) fn inbox(&self, peer: &PeerId) -> Option<Arc<Inbox>> {
         self.receiving.inbox(peer)
+    }
+
+    /// The inbox of a connected peer.
+    pub(crate) fn live_inbox(&self, peer: &PeerId) -> Option<Arc<Inbox>> {
+        self.receiving.live_inbox(peer)
     }
 
     /// The inbox of a named stream that `peer` sends, of which there is media of `kind`; otherwise the names of those that it

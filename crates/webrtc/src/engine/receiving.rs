@@ -80,12 +80,16 @@ impl Receiving {
     /// The inbox of a connected peer, or of one that left while somebody pulled from it, until that reader has seen the
     /// end.
     pub(super) fn inbox(&self, peer: &PeerId) -> Option<Arc<Inbox>> {
-        let connected = self.peers.lock().get(peer).map(|p| Arc::clone(&p.inbox));
-        connected.or_else(|| {
+        self.live_inbox(peer).or_else(|| {
             let mut left = self.left.lock();
             left.retain(|(_, inbox)| !inbox.is_over());
             left.iter().find(|(id, _)| id == peer).map(|(_, inbox)| Arc::clone(inbox))
         })
+    }
+
+    /// The inbox of a connected peer.
+    pub(super) fn live_inbox(&self, peer: &PeerId) -> Option<Arc<Inbox>> {
+        self.peers.lock().get(peer).map(|p| Arc::clone(&p.inbox))
     }
 
     /// As [`super::Engine::stream_inbox`].

@@ -16,12 +16,13 @@ use remotemedia_mesh::Mesh;
 use remotemedia_rtp::Packetizer;
 use tokio::{
     sync::{Notify, watch},
-    time::{Instant, timeout_at},
+    time::{Instant, sleep_until, timeout_at},
 };
 
 use super::{
     EngineShared,
     clock::{VideoStamp, VideoStamper},
+    frame_limit::{FrameLimit, Verdict},
     roster::{Address, Listener},
 };
 use crate::codec_config::VideoSettings;
@@ -79,6 +80,8 @@ impl VideoSource {
             settings,
             controls,
             stamper,
+            limit: FrameLimit::default(),
+            held: None,
             tiers: HashMap::new(),
             last: None,
             slot: Arc::clone(&slot),
@@ -121,10 +124,19 @@ struct Task {
     settings: VideoSettings,
     controls: watch::Receiver<VideoControls>,
     stamper: VideoStamper,
+    limit: FrameLimit,
+    held: Option<Held>,
     /// One encoder for each codec that somebody in the audience prefers.
     tiers: HashMap<Codec, Tier>,
     last: Option<Arc<VideoFrame>>,
     slot: Arc<Slot>,
+}
+
+/// A picture that came sooner than the frame rate allows. It goes out when it is time, unless a newer one comes before.
+struct Held {
+    frame: Arc<VideoFrame>,
+    stamp: VideoStamp,
+    due: Instant,
 }
 
 /// An encoder and who gets what it makes.
@@ -142,19 +154,51 @@ struct Tier {
 impl Task {
     async fn run(mut self) {
         loop {
-            self.slot.changed.notified().await;
+            self.woken().await;
             if self.slot.closed.load(Ordering::Acquire) {
                 return;
             }
             let waiting = self.slot.waiting.lock().take();
-            match waiting {
-                Some((frame, at)) => {
-                    let stamp = self.stamper.stamp(at, frame.timestamp);
-                    self.last = Some(Arc::clone(&frame));
-                    self.send(frame, stamp).await;
-                }
-                None if self.slot.keyframe.load(Ordering::Acquire) => self.repeat_last().await,
-                None => {}
+            if let Some((frame, at)) = waiting {
+                self.take(frame, at).await;
+            } else if let Some(held) = self.held.take_if(|held| held.due <= Instant::now()) {
+                self.limit.release(self.controls.borrow().framerate);
+                self.send(held.frame, held.stamp).await;
+            } else if self.held.is_none() && self.slot.keyframe.load(Ordering::Acquire) {
+                self.repeat_last().await;
+            }
+        }
+    }
+
+    /// Returns when something changed, or when it is time for the picture that is held back.
+    async fn woken(&mut self) {
+        let changed = self.slot.changed.notified();
+        match &self.held {
+            Some(held) => tokio::select! {
+                biased;
+                () = changed => {}
+                () = sleep_until(held.due) => {}
+            },
+            None => changed.await,
+        }
+    }
+
+    /// Sends a picture that came in at `at`, or holds it back if it came sooner than the frame rate allows.
+    async fn take(&mut self, frame: Arc<VideoFrame>, at: Instant) {
+        let stamp = self.stamper.stamp(at, frame.timestamp);
+        self.last = Some(Arc::clone(&frame));
+        let framerate = self.controls.borrow().framerate;
+        let verdict = self.limit.offer(stamp.position, framerate);
+        let older = self.held.take();
+        if older.is_some() {
+            self.slot.replaced.fetch_add(1, Ordering::Relaxed);
+        }
+        match verdict {
+            Verdict::Pass => self.send(frame, stamp).await,
+            Verdict::Wait(wait) => {
+                // A newer picture with an odd timestamp does not put it off.
+                let due = older.map_or(at + wait, |older| older.due.min(at + wait));
+                self.held = Some(Held { frame, stamp, due });
             }
         }
     }

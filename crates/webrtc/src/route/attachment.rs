@@ -1,32 +1,25 @@
-use std::{
-    collections::HashMap,
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicU64, Ordering},
-    },
-};
+use std::sync::{Arc, OnceLock, atomic::Ordering};
 
 use parking_lot::Mutex;
-use remotemedia_media::{AudioFrame, PeerId, VideoFrame};
+use remotemedia_media::PeerId;
 use remotemedia_mesh::Mesh;
 use remotemedia_runtime_core::{
-    RuntimeError,
     manifest::Manifest,
     runner::{NodeMetrics, PipelineRunner, SessionControl},
 };
 use tokio::{
-    sync::{broadcast, mpsc, oneshot},
+    sync::{broadcast, mpsc},
     task::JoinHandle,
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
     Route,
+    members::{Handle, Membership, State},
     supervisor::Supervisor,
-    worker::{Replace, Running},
 };
 use crate::{
-    engine::{Engine, FrameQueue, Inbox},
+    engine::Engine,
     error::{Result, WebRtcError},
     events::TransportEvent,
 };
@@ -64,52 +57,30 @@ pub(crate) struct Parts {
     pub(crate) stop: CancellationToken,
 }
 
-#[derive(Debug)]
-pub(super) struct State {
-    runner: PipelineRunner,
-    route: Route,
-    pub(super) manifest: Mutex<Arc<Manifest>>,
-    pub(super) members: Mutex<HashMap<PeerId, Membership>>,
-    /// The worker of a shared session.
-    pub(super) shared: OnceLock<Handle>,
-}
-
-/// A peer whose media goes through the pipeline.
-#[derive(Clone, Debug)]
-pub(super) struct Membership {
-    /// Tells a peer that came back from the one before.
-    pub(super) inbox: Arc<Inbox>,
-    pub(super) queues: (Arc<FrameQueue<AudioFrame>>, Arc<FrameQueue<VideoFrame>>),
-    pub(super) worker: Handle,
-}
-
-/// The way to a worker.
-#[derive(Clone, Debug)]
-pub(super) struct Handle {
-    pub(super) commands: mpsc::Sender<Replace>,
-    pub(super) running: Arc<Mutex<Running>>,
-    pub(super) outputs_dropped: Arc<AtomicU64>,
-}
-
 impl Attachment {
     pub(crate) fn start(manifest: Arc<Manifest>, route: Route, parts: Parts) -> Result<Self> {
+        let stop = parts.stop.child_token();
+        let (added, additions) = mpsc::unbounded_channel();
         let state = Arc::new(State {
             runner: parts.runner.clone(),
             route,
             manifest: Mutex::new(Arc::clone(&manifest)),
             members: Mutex::default(),
+            exceptions: Mutex::default(),
+            first: Mutex::default(),
+            added,
+            stop: stop.clone(),
             shared: OnceLock::new(),
         });
         state.check(&manifest)?;
-        let stop = parts.stop.child_token();
         // Subscribed and claimed before anything is awaited, so that nobody who connects now is missed.
         let events = parts.events.subscribe();
         let claim = state.route.messages.then(|| {
-            let route = state.route.clone();
-            parts.mesh.claim_messages(move |peer| route.takes(peer))
+            let state = Arc::clone(&state);
+            parts.mesh.claim_messages(move |peer| state.takes(peer))
         });
         let supervisor = Supervisor::new(Arc::clone(&state), state.route.clone(), parts, claim);
-        let task = tokio::spawn(stop.clone().run_until_cancelled_owned(supervisor.run(events)));
+        let task = tokio::spawn(stop.clone().run_until_cancelled_owned(supervisor.run(events, additions)));
         Ok(Self { state, task, stop: stop.drop_guard() })
     }
 
@@ -185,6 +156,71 @@ impl Attachment {
         member.worker.replace(manifest).await.ok_or_else(not_found)?
     }
 
+    /// Takes the media of a peer into the pipeline, whatever the [`Route`] says of it, until it leaves. If it is connected, its
+    /// media goes through the pipeline when this answers; otherwise from the moment it connects. With
+    /// [`remove_peer`](Attachment::remove_peer) it moves peers from one attached pipeline to another.
+    ///
+    /// # Errors
+    ///
+    /// [`WebRtcError::InvalidPeerId`].
+    pub async fn add_peer(&self, peer: &str) -> Result<()> {
+        let peer = PeerId::new(peer)?;
+        self.state.set_taken(&peer, true);
+        self.state.begin(peer).await;
+        Ok(())
+    }
+
+    /// Takes the media of a peer out of the pipeline, whatever the [`Route`] says of it, until it leaves; the call goes on. What
+    /// is inside a session of its own comes out first. A shared session is told as if the peer had left. A peer whose
+    /// media does not go through the pipeline is no error.
+    ///
+    /// # Errors
+    ///
+    /// [`WebRtcError::InvalidPeerId`].
+    pub async fn remove_peer(&self, peer: &str) -> Result<()> {
+        let peer = PeerId::new(peer)?;
+        self.state.set_taken(&peer, false);
+        let member = self.state.members.lock().get(&peer).cloned();
+        if let Some(member) = member {
+            self.state.until_left(member).await;
+        }
+        Ok(())
+    }
+
+    /// Moves a peer from this pipeline to the one that is attached as `to`, until it leaves: what is inside comes out first, and no
+    /// message gets lost, unless the pipeline takes longer than five seconds over those that wait. A shared session is told that the
+    /// peer left, and what it still makes for it may come for a moment longer. There its media goes through `manifest`, or
+    /// that of the attachment if that is `None`. Once begun a move is made, even if the answer is not awaited. If one of the two is
+    /// detached meanwhile, the peer is in neither.
+    ///
+    /// # Errors
+    ///
+    /// [`WebRtcError::PeerNotFound`] if no media of that peer goes through this pipeline, if it is being moved or removed already, or
+    /// if it left meanwhile; as
+    /// [`Attachment::replace`] for a manifest that is refused, and [`WebRtcError::SharedSession`] if one is given and the route
+    /// of `to` is [shared](Route::shared). The peer then stays where it is.
+    pub async fn move_peer(&self, peer: &str, to: &Self, manifest: Option<Arc<Manifest>>) -> Result<()> {
+        if let Some(manifest) = &manifest {
+            to.state.check(manifest)?;
+            if to.state.route.shared {
+                return Err(WebRtcError::SharedSession);
+            }
+        }
+        let not_found = || WebRtcError::PeerNotFound(peer.to_owned());
+        let id = PeerId::new(peer)?;
+        if Arc::ptr_eq(&self.state, &to.state) {
+            return match manifest {
+                Some(manifest) => self.replace_for(peer, manifest).await,
+                None => self.state.member(peer).map(|_| ()).ok_or_else(not_found),
+            };
+        }
+        let member = self.state.release(&id, &to.state, manifest).ok_or_else(not_found)?;
+        let (from, to) = (Arc::clone(&self.state), Arc::clone(&to.state));
+        // It is never aborted.
+        let moved = tokio::spawn(async move { from.hand_over(member, id, &to).await }).await;
+        moved.unwrap_or(None).ok_or_else(not_found)?
+    }
+
     /// Leaves the pipeline attached until the transport shuts down.
     pub fn keep(self) {
         self.stop.disarm();
@@ -195,25 +231,5 @@ impl Attachment {
         drop(self.stop);
         // It ends by being cancelled.
         let _ = self.task.await;
-    }
-}
-
-impl State {
-    fn check(&self, manifest: &Manifest) -> Result<()> {
-        self.runner.check(manifest).map_err(RuntimeError::from)?;
-        self.route.check(manifest)
-    }
-
-    fn member(&self, peer: &str) -> Option<Membership> {
-        self.members.lock().get(&PeerId::new(peer).ok()?).cloned()
-    }
-}
-
-impl Handle {
-    /// `None` if the peer left meanwhile.
-    async fn replace(&self, manifest: Arc<Manifest>) -> Option<Result<()>> {
-        let (done, answer) = oneshot::channel();
-        self.commands.send(Replace { manifest, done }).await.ok()?;
-        Some(answer.await.ok()?.map_err(WebRtcError::from))
     }
 }

@@ -1,15 +1,20 @@
 //! What a peer sends, on its way into a pipeline.
 
-use std::{future::Future, sync::Arc};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use remotemedia_media::{AudioFrame, VideoFrame};
-use remotemedia_mesh::PeerMessages;
+use remotemedia_mesh::{Message, PeerMessages};
 use remotemedia_runtime_core::data::RuntimeData;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     engine::{FrameQueue, Inbox},
     message::DataChannelMessage,
 };
+
+/// How long a peer that is to leave waits for its messages to go through.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// One lane for each kind of data, so that none waits for another. What was taken and not handed over yet is kept: whoever
 /// stops in between loses nothing.
@@ -17,6 +22,7 @@ pub(super) struct Lanes {
     audio: Lane<Arc<FrameQueue<AudioFrame>>>,
     video: Lane<Arc<FrameQueue<VideoFrame>>>,
     messages: Option<Lane<PeerMessages>>,
+    leave: CancellationToken,
 }
 
 struct Lane<S> {
@@ -31,15 +37,18 @@ trait Source {
 }
 
 impl Lanes {
-    pub(super) fn new(inbox: &Inbox, messages: Option<PeerMessages>) -> Self {
+    /// Until the peer leaves, or `leave` is cancelled.
+    pub(super) fn new(inbox: &Inbox, messages: Option<PeerMessages>, leave: CancellationToken) -> Self {
         Self {
+            leave,
             audio: Lane::new(inbox.audio.tap()),
             video: Lane::new(inbox.video.tap()),
             messages: messages.map(Lane::new),
         }
     }
 
-    /// Hands everything to `sink` until the peer has left. May be dropped and called again.
+    /// Hands everything to `sink` until the peer has left or is to leave; then messages that wait go first, for up to five
+    /// seconds. May be dropped and called again.
     pub(super) async fn feed<F: Future<Output = ()>>(&mut self, sink: impl Fn(RuntimeData) -> F) {
         let media = async { tokio::join!(self.audio.feed(&sink), self.video.feed(&sink)) };
         let messages = async {
@@ -49,8 +58,13 @@ impl Lanes {
             std::future::pending::<()>().await;
         };
         tokio::select! {
-            _ = media => {}
+            _ = media => return,
             () = messages => {}
+            () = self.leave.cancelled() => {}
+        }
+        if let Some(messages) = &mut self.messages {
+            // A pipeline that stands still holds nobody back for ever.
+            let _ = timeout(PATIENCE, messages.rest(&sink)).await;
         }
     }
 
@@ -77,6 +91,18 @@ impl<S: Source> Lane<S> {
     }
 }
 
+impl Lane<PeerMessages> {
+    /// Hands over what waits. Nothing more comes by now: nobody claims messages of that peer for this lane.
+    async fn rest<F: Future<Output = ()>>(&mut self, sink: &impl Fn(RuntimeData) -> F) {
+        loop {
+            self.pending = self.pending.take().or_else(|| self.source.try_recv().map(from_wire));
+            let Some(data) = self.pending.clone() else { return };
+            sink(data).await;
+            self.pending = None;
+        }
+    }
+}
+
 impl Source for Arc<FrameQueue<AudioFrame>> {
     async fn next(&mut self) -> Option<RuntimeData> {
         self.pull().await.map(|frame| RuntimeData::Audio { frame })
@@ -91,10 +117,14 @@ impl Source for Arc<FrameQueue<VideoFrame>> {
 
 impl Source for PeerMessages {
     async fn next(&mut self) -> Option<RuntimeData> {
-        Some(match DataChannelMessage::from_wire(self.recv().await?) {
-            DataChannelMessage::Json { payload } => RuntimeData::Json(payload),
-            DataChannelMessage::Text { payload } => RuntimeData::Text(payload),
-            DataChannelMessage::Binary { payload } => RuntimeData::Binary(payload.into()),
-        })
+        Some(from_wire(self.recv().await?))
+    }
+}
+
+fn from_wire(message: Message) -> RuntimeData {
+    match DataChannelMessage::from_wire(message) {
+        DataChannelMessage::Json { payload } => RuntimeData::Json(payload),
+        DataChannelMessage::Text { payload } => RuntimeData::Text(payload),
+        DataChannelMessage::Binary { payload } => RuntimeData::Binary(payload.into()),
     }
 }

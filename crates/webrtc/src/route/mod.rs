@@ -3,6 +3,7 @@
 mod attachment;
 mod crowd;
 mod lanes;
+mod members;
 mod outputs;
 mod splice;
 mod supervisor;

@@ -140,7 +140,7 @@ impl WebRtcTransport {
     }
 
     /// Pictures given to `send_to_peer` and `broadcast` that were dropped because newer ones came before they were
-    /// encoded, over the sources that run now.
+    /// encoded, over the sources that run now: the encoder was busy, or the codec's frame rate allows no more.
     ///
     /// # Errors
     ///

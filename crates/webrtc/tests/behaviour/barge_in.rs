@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::world::World;
 
+const EARS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/voice_agent.yaml");
 const ROUNDS: u64 = 40;
 const FRAME: usize = 960;
 
@@ -18,8 +19,7 @@ fn from_onset_to_silence(seed: u64) -> Duration {
     run_virtual(seed, move |network| async move {
         let world = World::clean(network);
         let (agent, caller) = (world.join("agent").await, world.join("caller").await);
-        let ears = "pipeline: { nodes: [{ id: vad, type: Vad, params: { pass_audio: false, threshold: 0.35, start_ms: 16 } }] }";
-        let _ears = agent.attach(Arc::new(Manifest::from_yaml(ears).unwrap()), Route::from_all()).await.unwrap();
+        let _ears = agent.attach(Arc::new(Manifest::from_file(EARS).unwrap()), Route::from_all()).await.unwrap();
         let mut events = agent.events();
         caller.connect_peer("agent").await.unwrap();
         let speaker = agent.speaker(Target::peer("caller").unwrap()).unwrap();
@@ -41,6 +41,7 @@ fn from_onset_to_silence(seed: u64) -> Duration {
                 }
             }
             let mut onset = None;
+            let mut room = Room(seed as u32 + 1);
             loop {
                 let speaks = Instant::now() >= begin;
                 let samples = match (speaks, onset) {
@@ -53,6 +54,8 @@ fn from_onset_to_silence(seed: u64) -> Duration {
                     }
                     (true, Some(_)) => voice.samples(FRAME),
                 };
+                // A room is never as still as zeros: -70 dBFS.
+                let samples: Vec<f32> = samples.into_iter().map(|sample| sample + room.next_noise()).collect();
                 let frame = RuntimeData::from(AudioFrame::new(samples, 48_000, 1).unwrap());
                 mouth.send_to_peer("agent", &frame).await.unwrap();
                 if let Some(onset) = onset.filter(|onset: &Instant| onset.elapsed() > Duration::from_secs(2)) {
@@ -74,6 +77,16 @@ fn from_onset_to_silence(seed: u64) -> Duration {
         assert!(heard > Duration::from_secs(1), "{heard:?}");
         silent - talking.await.unwrap()
     })
+}
+
+/// White noise.
+struct Room(u32);
+
+impl Room {
+    fn next_noise(&mut self) -> f32 {
+        self.0 = self.0.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (self.0 as f32 / u32::MAX as f32 - 0.5) * 0.001
+    }
 }
 
 #[test]

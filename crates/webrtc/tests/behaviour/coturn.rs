@@ -8,13 +8,12 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering::SeqCst},
     },
-    task::{Context, Poll, ready},
     time::{Duration, Instant},
 };
 
+use remotemedia_netsim::filter::{Filter, FilteredSocket};
 use remotemedia_webrtc::{DatagramSocket, Network, TurnServer};
 use tempfile::TempDir;
-use tokio::io::ReadBuf;
 
 /// coturn on a free port of this machine, until it is dropped.
 pub(crate) struct Coturn {
@@ -113,7 +112,7 @@ impl Firewall {
         Self { is_shut: true, ..Self::open(server) }
     }
 
-    /// How many datagrams were to go elsewhere than to the server.
+    /// How often a datagram was to go elsewhere than to the server.
     pub(crate) fn elsewhere(&self) -> u64 {
         self.elsewhere.load(SeqCst)
     }
@@ -121,40 +120,18 @@ impl Firewall {
 
 impl Network for Firewall {
     fn wrap(&self, socket: UdpSocket) -> io::Result<Arc<dyn DatagramSocket>> {
-        socket.set_nonblocking(true)?;
-        Ok(Arc::new(Guarded { socket: tokio::net::UdpSocket::from_std(socket)?, firewall: self.clone() }))
+        Ok(Arc::new(FilteredSocket::new(socket, self.clone())?))
     }
 }
 
-#[derive(Debug)]
-struct Guarded {
-    socket: tokio::net::UdpSocket,
-    firewall: Firewall,
-}
-
-impl DatagramSocket for Guarded {
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.socket.local_addr()
+impl Filter for Firewall {
+    fn lets_out(&self, to: SocketAddr) -> bool {
+        let is_elsewhere = to != self.server;
+        self.elsewhere.fetch_add(u64::from(is_elsewhere), SeqCst);
+        !(self.is_shut && is_elsewhere)
     }
 
-    fn poll_send(&self, cx: &mut Context<'_>, datagram: &[u8], to: SocketAddr) -> Poll<io::Result<()>> {
-        if to != self.firewall.server {
-            self.firewall.elsewhere.fetch_add(1, SeqCst);
-            if self.firewall.is_shut {
-                return Poll::Ready(Ok(()));
-            }
-        }
-        self.socket.poll_send_to(cx, datagram, to).map_ok(|_| ())
-    }
-
-    fn poll_recv(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<(usize, SocketAddr)>> {
-        loop {
-            let mut read = ReadBuf::new(buffer);
-            let from = ready!(self.socket.poll_recv_from(cx, &mut read))?;
-            let len = read.filled().len();
-            if !self.firewall.is_shut || from == self.firewall.server {
-                return Poll::Ready(Ok((len, from)));
-            }
-        }
+    fn lets_in(&self, from: SocketAddr) -> bool {
+        !self.is_shut || from == self.server
     }
 }

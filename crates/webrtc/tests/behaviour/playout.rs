@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use remotemedia_netsim::{
-    link::{LinkConfig, Loss},
+    link::{LinkConfig, Loss, Order},
     virt::run_virtual,
 };
 use remotemedia_webrtc::{ConfigOptions, JitterMode, WebRtcError, WebRtcTransport, WebRtcTransportConfig};
@@ -94,27 +94,62 @@ fn the_size_of_a_fixed_buffer_can_be_changed_during_a_call() {
     });
 }
 
-/// How long audio waited in the buffer over a minute, and what share of it was made up, on a path like that.
-fn waiting(path: LinkConfig, change: impl FnOnce(&mut WebRtcTransportConfig) + Send + 'static) -> (f64, f64) {
+/// How a minute of beeps is played out.
+struct Played {
+    /// From pushed to heard, for a beep none of which came too late.
+    delay: Duration,
+    /// How long packets waited in the buffer on average, in ms. Those that the path was slow with wait less.
+    waited: f64,
+    /// What share of it was made up.
+    made_up: f64,
+}
+
+/// Plays a minute of beeps on a path like that.
+fn play(path: LinkConfig, change: impl FnOnce(&mut WebRtcTransportConfig) + Send + 'static) -> Played {
     run_virtual(113, |network| async move {
         let world = World::new(network, path);
         let alice = world.join("alice").await;
         let bob = world.join_with("bob", change).await;
         alice.connect_peer("bob").await.unwrap();
         tokio::spawn(beep(alice.clone(), 60));
-        delays(&bob, Instant::now(), 60).await;
+        let delays = delays(&bob, Instant::now(), 60).await;
+        // The buffer is where it wants to be after ten. A beep whose first packet comes too late is heard later.
+        let mut settled = delays[10..].to_vec();
+        settled.sort_unstable();
         let metrics = bob.list_peers().await.unwrap()[0].metrics.clone();
-        println!("{:.0} ms, {:.3} made up", metrics.jitter_buffer_delay_ms, metrics.concealed_rate);
-        (metrics.jitter_buffer_delay_ms, metrics.concealed_rate)
+        let (waited, made_up) = (metrics.jitter_buffer_delay_ms, metrics.concealed_rate);
+        let delay = settled[settled.len() / 10];
+        println!("{delay:?} from pushed to heard, {waited:.0} ms of them in the buffer, {made_up:.3} made up");
+        Played { delay, waited, made_up }
     })
+}
+
+#[test]
+fn on_a_restless_path_the_delay_goes_up_to_its_ceiling_and_no_further() {
+    const JITTER: Duration = Duration::from_millis(250);
+    // Each packet is late by itself. Where one holds up those behind it, most come late together, and wait for less.
+    let restless = LinkConfig { jitter: JITTER, order: Order::Free, ..LinkConfig::with_delay(ONE_WAY) };
+    let ceiling = |ms| play(restless.clone(), move |c| (c.jitter_buffer_size_ms, c.jitter_buffer_max_ms) = (40, ms));
+    let [low, middle, high] = [60, 120, 500].map(ceiling);
+    // What is beside the buffer: the way, a packet that is filled, and up to two frames until the reader comes.
+    let beside = Duration::from_millis(70);
+    for (played, most) in [(&low, 60u32), (&middle, 120), (&high, 500)] {
+        assert!(played.waited <= f64::from(most), "{} ms of {most} at most", played.waited);
+        // It does not go higher than the path needs either.
+        let most = JITTER.min(Duration::from_millis(most.into()));
+        assert!((most..=most + beside).contains(&played.delay), "{:?} with a ceiling of {most:?}", played.delay);
+    }
+    assert!(high.made_up <= 0.01, "{} of it is missing though it could have been waited for", high.made_up);
+    assert!(middle.made_up >= 0.15, "{}: a half comes too late for 120 ms", middle.made_up);
+    assert!(low.made_up >= middle.made_up + 0.05, "{} and {}", low.made_up, middle.made_up);
 }
 
 #[test]
 fn a_larger_buffer_size_is_held_while_the_path_loses_packets() {
     let lossy = || LinkConfig::with_delay(ONE_WAY).with_loss(Loss::Random(0.02));
-    let (standard, _) = waiting(lossy(), |_| {});
-    let (large, _) = waiting(lossy(), |c| c.jitter_buffer_size_ms = 150);
-    let (calm, _) = waiting(LinkConfig::with_delay(ONE_WAY), |c| c.jitter_buffer_size_ms = 150);
+    let standard = play(lossy(), |_| {}).waited;
+    let large = play(lossy(), |c| c.jitter_buffer_size_ms = 150).waited;
+    let calm = play(LinkConfig::with_delay(ONE_WAY), |c| c.jitter_buffer_size_ms = 150).waited;
     assert!(large >= 140.0, "{large} ms of 150 on a path with losses");
     assert!(large >= standard + 50.0, "{large} ms and {standard} ms");
     assert!(calm <= large - 50.0, "{calm} ms without losses, {large} ms with");

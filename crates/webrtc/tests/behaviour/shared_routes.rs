@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use remotemedia_netsim::virt::run_virtual;
-use remotemedia_runtime_core::manifest::Manifest;
+use remotemedia_runtime_core::{data::RuntimeData, manifest::Manifest, node::NodeRegistry};
 use remotemedia_webrtc::{
     DataChannelMessage, PeerId, Route, TransportEvent, TransportEvents, WebRtcError, WebRtcTransport,
 };
@@ -11,12 +11,12 @@ use tokio::time::timeout;
 
 use crate::world::World;
 
-fn echo() -> Arc<Manifest> {
+pub(crate) fn echo() -> Arc<Manifest> {
     Arc::new(Manifest::from_yaml("pipeline: { nodes: [{ id: e, type: Echo }] }").unwrap())
 }
 
 /// The next thing that a pipeline says, and about whom.
-async fn news(events: &mut TransportEvents) -> (PeerId, String) {
+pub(crate) async fn news(events: &mut TransportEvents) -> (PeerId, String) {
     let wait = async {
         loop {
             if let TransportEvent::PipelineControl { peer, message } = events.next().await.expect("it runs") {
@@ -29,7 +29,7 @@ async fn news(events: &mut TransportEvents) -> (PeerId, String) {
     timeout(Duration::from_secs(10), wait).await.expect("the pipeline says something")
 }
 
-async fn ask(peer: &WebRtcTransport, text: &str) -> DataChannelMessage {
+pub(crate) async fn ask(peer: &WebRtcTransport, text: &str) -> DataChannelMessage {
     let message = DataChannelMessage::Text { payload: text.into() };
     peer.send_data_channel_message("bot", &message).await.unwrap();
     peer.recv_data_channel_message().await.unwrap().unwrap().1
@@ -78,5 +78,49 @@ fn a_replacement_is_told_who_takes_part() {
         assert_eq!(news(&mut events).await, joined);
         assert_eq!(ask(&alice, "hello").await, DataChannelMessage::Text { payload: "hello".into() });
         attachment.detach().await;
+    });
+}
+
+/// A registry with a node that answers "flood" with 500 numbers at once, and passes everything else on.
+fn with_flood() -> Arc<NodeRegistry> {
+    let mut registry = NodeRegistry::with_builtin();
+    registry.register_fn("Flood", |input, out| {
+        match input {
+            RuntimeData::Text(text) if text == "flood" => (0..500).for_each(|number| out.emit(number.to_string())),
+            other => out.emit(other),
+        }
+        Ok(())
+    });
+    Arc::new(registry)
+}
+
+#[test]
+fn what_finds_its_peer_too_far_behind_is_dropped_and_counted() {
+    run_virtual(324, |network| async move {
+        let world = World::clean(network);
+        let bot = world.join_in("bot", |_| {}, |e| e.nodes = Some(with_flood())).await;
+        let flood = Arc::new(Manifest::from_yaml("pipeline: { nodes: [{ id: f, type: Flood, queue: 4 }] }").unwrap());
+        let attachment = bot.attach(flood, Route::from_all().shared().with_messages()).await.unwrap();
+        let (alice, bob) = (world.join("alice").await, world.join("bob").await);
+        for peer in [&alice, &bob] {
+            peer.connect_peer("bot").await.unwrap();
+            assert_eq!(ask(peer, "hello").await, DataChannelMessage::Text { payload: "hello".into() });
+        }
+        let dropped = || attachment.metrics("alice").expect("she takes part").outputs_dropped;
+        assert_eq!(dropped(), 0);
+        let text = |payload: &str| DataChannelMessage::Text { payload: payload.into() };
+        alice.send_data_channel_message("bot", &text("flood")).await.unwrap();
+        let mut received = Vec::new();
+        while let Ok(message) = timeout(Duration::from_secs(5), alice.recv_data_channel_message()).await {
+            let DataChannelMessage::Text { payload } = message.unwrap().unwrap().1 else { panic!("a text") };
+            received.push(payload.parse::<u64>().unwrap());
+        }
+        println!("{} of 500 came, {} were dropped", received.len(), dropped());
+        assert_eq!(received.len() as u64 + dropped(), 500);
+        assert!(dropped() > 0 && received.len() >= 64 && received.is_sorted(), "{} {received:?}", dropped());
+        // Bob is not held up, and what comes later arrives.
+        for peer in [&bob, &alice] {
+            assert_eq!(ask(peer, "still there").await, DataChannelMessage::Text { payload: "still there".into() });
+        }
     });
 }

@@ -1,15 +1,22 @@
 //! Several streams of a kind to one peer, told apart by the `stream_id` of their frames.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
+use async_trait::async_trait;
 use remotemedia_codecs::test_media::{Clip, draw_number, read_number};
-use remotemedia_media::{MediaKind, StreamId};
+use remotemedia_media::{MediaKind, PeerId, StreamId};
 use remotemedia_netsim::virt::run_virtual;
-use remotemedia_runtime_core::data::{AudioFrame, RuntimeData};
-use remotemedia_webrtc::{TransportEvent, WebRtcError, WebRtcTransport};
+use remotemedia_runtime_core::{
+    data::{AudioFrame, RuntimeData},
+    manifest::Manifest,
+};
+use remotemedia_webrtc::{
+    Environment, Route, SharedSignaler, Signaler, SignalingError, SignalingEvent, SignalingMessage, TransportEvent,
+    WebRtcError, WebRtcTransport,
+};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use crate::world::{PICTURE, World, clip, picture};
+use crate::world::{ONE_WAY, PICTURE, World, clip, picture};
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -90,6 +97,14 @@ async fn added(events: &mut remotemedia_webrtc::TransportEvents, count: usize) -
     streams
 }
 
+/// Looks at what arrives while `sending`, which goes on for ever.
+async fn while_sending<T>(sending: impl Future, watching: impl Future<Output = T>) -> T {
+    tokio::select! {
+        _ = sending => unreachable!("it goes on for ever"),
+        done = timeout(PATIENCE * 4, watching) => done.expect("everything arrives"),
+    }
+}
+
 #[test]
 fn a_camera_and_a_screen_arrive_apart_in_both_directions() {
     run_virtual(401, |network| async move {
@@ -118,10 +133,7 @@ fn a_camera_and_a_screen_arrive_apart_in_both_directions() {
                 assert!(number(&alice, "bob", Some("slides")).await >= 30_000);
             }
         };
-        tokio::select! {
-            _ = sending => unreachable!("they go on for ever"),
-            done = timeout(PATIENCE * 2, watching) => done.expect("pictures arrive"),
-        }
+        while_sending(sending, watching).await;
     });
 }
 
@@ -150,10 +162,7 @@ fn two_voices_of_one_peer_are_heard_apart() {
             );
             assert!(main < 0.01 && other < 0.01, "{main} {other}");
         };
-        tokio::select! {
-            _ = sending => unreachable!("they go on for ever"),
-            done = timeout(PATIENCE * 4, listening) => done.expect("sound arrives"),
-        }
+        while_sending(sending, listening).await;
     });
 }
 
@@ -191,10 +200,7 @@ fn a_peer_is_sent_four_named_streams_and_a_closed_one_makes_room() {
             assert_eq!(added(&mut at_bob, 1).await, [("video".to_owned(), name("e"))].into());
             assert!(number(&bob, "alice", Some("e")).await >= 500);
         };
-        tokio::select! {
-            () = showing => unreachable!("it goes on for ever"),
-            done = timeout(PATIENCE * 2, watching) => done.expect("the new stream arrives"),
-        }
+        while_sending(showing, watching).await;
     });
 }
 
@@ -223,9 +229,122 @@ fn a_named_stream_that_is_broadcast_reaches_a_peer_that_comes_later() {
             let first = number(&carol, "alice", Some("stage")).await;
             assert!(number(&carol, "alice", Some("stage")).await > first);
         };
-        tokio::select! {
-            () = casting => unreachable!("it goes on for ever"),
-            done = timeout(PATIENCE * 3, watching) => done.expect("the stream arrives"),
+        while_sending(casting, watching).await;
+    });
+}
+
+/// Signaling of a peer that takes one stream of each kind, as some that are not of this library do: of any other its answers
+/// say so.
+struct OneOfEachKind(SharedSignaler);
+
+#[async_trait]
+impl Signaler for OneOfEachKind {
+    async fn send(&self, to: &PeerId, mut message: SignalingMessage) -> Result<(), SignalingError> {
+        if let SignalingMessage::Answer { sdp, .. } = &mut message {
+            *sdp = take_one_of_each_kind(sdp);
         }
+        self.0.0.send(to, message).await
+    }
+
+    async fn next_event(&self) -> Option<SignalingEvent> {
+        self.0.0.next_event().await
+    }
+}
+
+/// Makes every section but the first of its kind one through which nothing flows (RFC 3264, section 6.1).
+fn take_one_of_each_kind(sdp: &str) -> String {
+    let mut kinds = BTreeSet::new();
+    let mut taken = true;
+    let line = |line: &str| {
+        if let Some(media) = line.strip_prefix("m=") {
+            taken = kinds.insert(media.split(' ').next().unwrap_or_default().to_owned());
+        }
+        let is_direction = ["a=recvonly", "a=sendrecv", "a=sendonly"].contains(&line);
+        if is_direction && !taken { "a=inactive\r\n".to_owned() } else { format!("{line}\r\n") }
+    };
+    sdp.lines().map(line).collect()
+}
+
+#[test]
+fn a_named_stream_that_the_peer_turns_down_is_refused_by_name_and_the_main_one_goes_on() {
+    run_virtual(405, |network| async move {
+        let world = World::clean(network);
+        let alice = world.join("alice").await;
+        let choosy = |environment: &mut Environment| {
+            let signaler = environment.signaler.take().expect("the world has one");
+            environment.signaler = Some(SharedSignaler(Arc::new(OneOfEachKind(signaler))));
+        };
+        let bob = world.join_in("bob", |_| {}, choosy).await;
+        alice.connect_peer("bob").await.unwrap();
+        let clip = clip();
+        let watching = async {
+            number(&bob, "alice", None).await;
+            for kind in [MediaKind::Video, MediaKind::Audio] {
+                let frame = match kind {
+                    MediaKind::Video => RuntimeData::from(picture(&clip, 1).with_stream_id(name("extra"))),
+                    MediaKind::Audio => {
+                        let mut frame = AudioFrame::new(vec![0.1; 960], 48_000, 1).unwrap();
+                        frame.stream_id = Some(name("extra"));
+                        RuntimeData::from(frame)
+                    }
+                };
+                // The first is answered as soon as the peer is; those after it at once.
+                for round_trips in [3, 0] {
+                    let begin = Instant::now();
+                    let refused = alice.send_to_peer("bob", &frame).await.unwrap_err();
+                    let is_named = matches!(&refused, WebRtcError::StreamRefused { peer, kind: of, stream }
+                        if peer == "bob" && *of == kind && *stream == "extra");
+                    assert!(is_named, "{refused:?}");
+                    assert!(begin.elapsed() <= ONE_WAY * 4 * round_trips, "{:?}", begin.elapsed());
+                }
+                let stats = alice.broadcast(&frame).await.unwrap();
+                let failure = &stats.failed_peers[0];
+                assert!(matches!(failure.error, WebRtcError::StreamRefused { .. }), "{failure:?}");
+                assert_eq!((failure.peer_id.as_str(), stats.sent_count), ("bob", 0));
+            }
+            for _ in 0..25 {
+                number(&bob, "alice", None).await;
+            }
+            assert_eq!(bob.streams("alice").unwrap(), []);
+        };
+        while_sending(show(&alice, "bob", None, &clip, 0), watching).await;
+    });
+}
+
+#[test]
+fn a_route_answers_each_stream_under_its_name_and_sends_what_a_node_names_as_a_stream_of_its_own() {
+    run_virtual(406, |network| async move {
+        let world = World::clean(network);
+        let (alice, bot) = (world.join("alice").await, world.join("bot").await);
+        let manifest = Manifest::from_yaml(
+            "pipeline:
+  nodes:
+    - { id: back, type: Echo }
+    - { id: card, type: TestCard, params: { width: 160, height: 96, fps: 15, stream_id: card } }
+  graph:
+    - { from: input, to: back }
+    - { from: back, to: output }
+    - { from: card, to: output }",
+        );
+        let _attachment = bot.attach(Arc::new(manifest.unwrap()), Route::from_all()).await.unwrap();
+        let mut at_alice = alice.events();
+        alice.connect_peer("bot").await.unwrap();
+        let clip = clip();
+        let sending = async {
+            tokio::join!(show(&alice, "bot", None, &clip, 0), show(&alice, "bot", Some("screen"), &clip, 10_000))
+        };
+        let watching = async {
+            let video = |stream| ("video".to_owned(), name(stream));
+            assert_eq!(added(&mut at_alice, 2).await, [video("card"), video("screen")].into());
+            for _ in 0..25 {
+                assert!(number(&alice, "bot", None).await < 10_000);
+                assert!(number(&alice, "bot", Some("screen")).await >= 10_000);
+                let card = alice.recv_video_stream("bot", "card").await.unwrap().expect("the stream goes on");
+                assert_eq!((card.width(), card.height()), (160, 96));
+                assert_eq!(card.stream_id, Some(name("card")));
+            }
+            assert_eq!(bot.streams("alice").unwrap(), [(MediaKind::Video, name("screen"))]);
+        };
+        while_sending(sending, watching).await;
     });
 }

@@ -1,6 +1,10 @@
 //! `turn_servers`, `stun_servers` and `relay_only`, against coturn on loopback.
 
-use std::{net::UdpSocket, sync::Arc, time::Duration};
+use std::{
+    net::{SocketAddr, UdpSocket},
+    sync::Arc,
+    time::Duration,
+};
 
 use remotemedia_signaling::{
     client::{Announcement, ClientConfig, ClientEvent, SignalingClient},
@@ -73,6 +77,37 @@ async fn a_call(alice: &WebRtcTransport, bob: &WebRtcTransport) {
     talk(bob, alice).await;
 }
 
+/// A call of alice, behind a firewall and with a TURN server, and bob, who has neither.
+struct Relayed {
+    alice: WebRtcTransport,
+    bob: WebRtcTransport,
+    firewall: Firewall,
+    _servers: (Coturn, Signaling),
+}
+
+impl Relayed {
+    async fn begin(
+        firewall: fn(SocketAddr) -> Firewall,
+        change: impl FnOnce(&mut WebRtcTransportConfig, &Coturn),
+    ) -> Self {
+        let (coturn, signaling) = (Coturn::start(), Signaling::start().await);
+        let firewall = firewall(coturn.address);
+        let alice = join(&signaling, "alice", Some(&firewall), |c| {
+            c.turn_servers = vec![coturn.server()];
+            change(c, &coturn);
+        })
+        .await;
+        let bob = join(&signaling, "bob", None, |_| {}).await;
+        a_call(&alice, &bob).await;
+        Self { alice, bob, firewall, _servers: (coturn, signaling) }
+    }
+
+    async fn end(self) {
+        self.alice.shutdown().await.unwrap();
+        self.bob.shutdown().await.unwrap();
+    }
+}
+
 /// The next failure of an ICE server.
 async fn failure(events: &mut TransportEvents) -> IceServerReport {
     in_time("the failure of a server", async {
@@ -103,34 +138,23 @@ async fn where_nothing_but_a_turn_server_can_be_reached_a_call_goes_through_it()
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_turn_server_of_one_side_is_enough() {
-    let (coturn, signaling) = (Coturn::start(), Signaling::start().await);
-    let firewall = Firewall::shut(coturn.address);
-    let alice = join(&signaling, "alice", Some(&firewall), |c| c.turn_servers = vec![coturn.server()]).await;
-    let bob = join(&signaling, "bob", None, |_| {}).await;
-    a_call(&alice, &bob).await;
+    let call = Relayed::begin(Firewall::shut, |_, _| {}).await;
     // A fresh path is one through the relay again.
-    alice.restart_ice("bob").await.unwrap();
-    talk(&alice, &bob).await;
-    alice.shutdown().await.unwrap();
-    bob.shutdown().await.unwrap();
+    call.alice.restart_ice("bob").await.unwrap();
+    talk(&call.alice, &call.bob).await;
+    call.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn relay_only_sends_nothing_past_the_turn_server() {
-    let (coturn, signaling) = (Coturn::start(), Signaling::start().await);
-    let firewall = Firewall::open(coturn.address);
-    let alice = join(&signaling, "alice", Some(&firewall), |c| {
-        c.turn_servers = vec![coturn.server()];
+    let call = Relayed::begin(Firewall::open, |c, coturn| {
         // Its answer is an address of this side, which a peer must not learn.
         c.stun_servers = vec![format!("stun:{}", coturn.address)];
         c.relay_only = true;
     })
     .await;
-    let bob = join(&signaling, "bob", None, |_| {}).await;
-    a_call(&alice, &bob).await;
-    assert_eq!(firewall.elsewhere(), 0, "datagrams went past the server, which show this side's address");
-    alice.shutdown().await.unwrap();
-    bob.shutdown().await.unwrap();
+    assert_eq!(call.firewall.elsewhere(), 0, "datagrams went past the server, which show this side's address");
+    call.end().await;
 }
 
 #[tokio::test]
