@@ -1,3 +1,5 @@
+use std::path::Path;
+
 use anyhow::Result;
 
 use crate::{
@@ -6,8 +8,16 @@ use crate::{
     workspace::Workspace,
 };
 
-/// What the demo does with whoever opens the page, unless it is told otherwise. The first is what they get.
-const PIPELINES: [&str; 2] = ["examples/pipelines/mirror.yaml", "examples/pipelines/upside-down.yaml"];
+/// What the page's menu offers. The first is what people get until they choose, unless they are told otherwise.
+const PIPELINES: [&str; 7] = [
+    "examples/pipelines/mirror.yaml",
+    "examples/pipelines/upside-down.yaml",
+    "examples/background_blur.yaml",
+    "examples/conference.yaml",
+    "examples/broadcast_tiers.yaml",
+    "examples/data_channel_control.yaml",
+    "examples/simple_pipeline.yaml",
+];
 
 /// Serves a page to look at, on http://localhost:8080 unless `arguments` say otherwise. With `headless`, plays a whole call
 /// between two native peers and measures it.
@@ -19,8 +29,19 @@ pub(crate) fn run(workspace: &Workspace, headless: bool, arguments: &[String]) -
         return shell::run(cargo.args(arguments));
     }
     cargo.args(["run", "--locked", "--release", "--package=remotemedia-cli", "--", "serve"]);
-    if !arguments.iter().any(|argument| argument.starts_with("--manifest")) {
-        cargo.args(PIPELINES.iter().flat_map(|pipeline| ["--manifest", pipeline]));
+    // What is asked for comes first, and is what people get; of the others none may have the same name.
+    cargo.args(arguments);
+    let asked: Vec<&str> = arguments.iter().filter_map(|argument| name_of(argument)).collect();
+    for pipeline in PIPELINES.iter().filter(|pipeline| name_of(pipeline).is_none_or(|name| !asked.contains(&name))) {
+        cargo.args(["--manifest", pipeline]);
     }
-    shell::run(cargo.args(arguments))
+    shell::run(&mut cargo)
+}
+
+/// The name of a pipeline, if that is its file or an option that names it.
+fn name_of(argument: &str) -> Option<&str> {
+    let file = Path::new(argument.trim_start_matches("--manifest="));
+    let is_manifest =
+        file.extension().is_some_and(|extension| ["yaml", "yml", "json"].iter().any(|known| extension == *known));
+    file.file_stem().filter(|_| is_manifest)?.to_str()
 }

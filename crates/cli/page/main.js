@@ -48,9 +48,10 @@ async function prepare() {
   info = await fetchInfo();
   if (info?.room && !params.has("room")) form.room = info.room;
   if (info?.pipelines?.length) {
-    const parts = { select: byId("pipeline"), about: byId("pipeline-about"), graph: byId("graph"), status: byId("pipeline-status") };
+    const parts = { select: byId("pipeline"), output: byId("output"), about: byId("pipeline-about"), graph: byId("graph"), knobs: byId("knobs"), status: byId("pipeline-status") };
     pipeline = new PipelinePanel(parts, info);
-    if (params.has("pipeline")) pipeline.set(params.get("pipeline")).catch((error) => setText(byId("pipeline-status"), `${error.message}.`));
+    pipeline.onchange = refresh;
+    if (params.has("pipeline")) pipeline.set(params.get("pipeline"), params.get("output")).catch((error) => setText(byId("pipeline-status"), `${error.message}.`));
   } else byId("pipeline-field").hidden = true;
 }
 
@@ -171,11 +172,15 @@ function refresh() {
   const test = media.source === "test";
   tiles.add("self", "self", { name: room.name }).updateSelf(media, room.name);
   const entries = [...room.peers.values()];
+  const together = (pipeline?.peers ?? []).filter((id) => id !== room.name);
   for (const entry of entries) {
     const bot = isBot(entry.id);
-    // One's own voice coming back is loud enough at less; a tone nobody asked to hear is not played.
-    const sound = bot ? { volume: 0.4, muted: test } : {};
-    tiles.add(entry.id, bot ? "bot" : "peer", { name: entry.id, ...sound }).update(entry);
+    // A tone nobody asked to hear is not played.
+    const tile = tiles.add(entry.id, bot ? "bot" : "peer", { name: entry.id, muted: bot && test });
+    tile.update(entry);
+    // One's own voice coming back is loud enough at less; those of others are not.
+    if (bot) tile.suggestVolume(together.length ? 1 : 0.4);
+    else tile.hearElsewhere(together.includes(entry.id));
   }
   tiles.keepOnly(["self", ...entries.map(({ id }) => id)]);
   chat.setPeers(entries.filter(({ call }) => call?.messages.state === "open").map(({ id }) => id));
@@ -240,6 +245,8 @@ window.remotemedia = {
     room: room?.room ?? form.room,
     signaling: room?.signaling.state ?? "closed",
     pipeline: pipeline?.name ?? null,
+    output: pipeline?.chosenOutput ?? null,
+    together: pipeline?.peers ?? [],
     codec,
   }),
   peers: () => [...(room?.peers.values() ?? [])].map(({ id, call }) => ({
@@ -258,7 +265,7 @@ window.remotemedia = {
   messages: () => chat.list(),
   restartIce: (id) => callOf(id).restartIce(),
   setCodec: useCodec,
-  setPipeline: (name) => (pipeline ? pipeline.set(name) : Promise.reject(new Error("there are no pipelines"))),
+  setPipeline: (name, output) => (pipeline ? pipeline.set(name, output) : Promise.reject(new Error("there are no pipelines"))),
   addVideo,
   removeVideo,
   mute: (kind, muted) => media.mute(kind, muted),

@@ -2,6 +2,7 @@
 
 import { el, setText, sleep, svg } from "./dom.js";
 import { layOut } from "./graph.js";
+import { Knobs } from "./knobs.js";
 
 const POLL = 1_000;
 /** The bot may need a moment to know us. */
@@ -20,36 +21,59 @@ export async function fetchInfo() {
 /** The pipeline panel. */
 export class PipelinePanel {
   #name = null;
+  #output = null;
+  /** What was chosen, until the bot says that it runs: `{name, output}`. */
   #wanted = null;
   #peerId = null;
   #run = 0;
   #drawn = null;
   #labels = new Map();
+  #parts = new Map();
 
-  /** @param {{select: HTMLSelectElement, about: HTMLElement, graph: HTMLElement, status: HTMLElement}} parts @param {object} info */
+  /**
+   * @param {{select: HTMLSelectElement, output: HTMLSelectElement, about: HTMLElement, graph: HTMLElement,
+   *   knobs: HTMLElement, status: HTMLElement}} parts
+   * @param {object} info
+   */
   constructor(parts, info) {
     Object.assign(this, parts);
     this.info = info;
     this.onchange = () => {};
-    for (const pipeline of info.pipelines ?? []) {
-      this.select.append(el("option", { value: pipeline.name, text: pipeline.title || pipeline.name }));
+    /** Who is in the same session, ourselves among them; empty if we have one of our own. */
+    this.peers = [];
+    this.knobs = new Knobs(parts.knobs, (node, changes) => this.#turn(node, changes));
+    for (const { name, title, shared } of info.pipelines ?? []) {
+      this.select.append(el("option", { value: name, text: `${title || name}${shared ? " (together)" : ""}` }));
     }
-    this.#show(info.default_pipeline);
+    this.#show(info.default_pipeline, null);
     this.select.addEventListener("change", () => this.set(this.select.value).catch(() => {}));
+    this.output.addEventListener("change", () => this.set(this.#name, this.output.value).catch(() => {}));
   }
 
   /** The name of the one that runs, or will. */
   get name() {
-    return this.#wanted ?? this.#name;
+    return this.#wanted?.name ?? this.#name;
   }
 
-  /** Chooses a pipeline: at once if we are connected, else for when we are. Rejects in words. */
-  async set(name) {
-    if (!(this.info.pipelines ?? []).some((pipeline) => pipeline.name === name)) throw new Error(`there is no pipeline named ${name}`);
-    this.#wanted = name;
-    this.#show(name);
+  /** The output that comes back, or will. */
+  get chosenOutput() {
+    return this.#wanted?.output ?? this.#output;
+  }
+
+  /** Chooses a pipeline, and one of its outputs if it has several: at once if we are connected, else for when we are. Rejects
+   * in words. */
+  async set(name, output = null) {
+    const pipeline = this.#find(name);
+    if (!pipeline) throw new Error(`there is no pipeline named ${name}`);
+    if (output !== null && !pipeline.outputs?.includes(output)) throw new Error(`the pipeline ${name} has no output ${output}`);
+    this.#wanted = { name, output: output ?? pipeline.outputs?.[0] ?? null };
+    this.#show(name, this.#wanted.output);
     this.onchange();
     if (this.#peerId) await this.#apply();
+  }
+
+  #find(name) {
+    return (this.info.pipelines ?? []).find((pipeline) => pipeline.name === name);
   }
 
   /** The bot has us as a peer under that id: looks once a second from now on. */
@@ -68,20 +92,23 @@ export class PipelinePanel {
   stop() {
     this.#run++;
     this.#peerId = null;
+    this.peers = [];
     for (const label of this.#labels.values()) setText(label, "");
+    this.knobs.show([]);
   }
 
   async #apply() {
     const run = this.#run;
-    const name = this.#wanted;
+    const wanted = this.#wanted;
     const until = performance.now() + PATIENCE;
-    while (run === this.#run && this.#wanted === name) {
-      const { ok, status, body } = await this.#ask("PUT", { name });
+    while (run === this.#run && this.#wanted === wanted) {
+      const { ok, status, body } = await this.#ask("PUT", "", wanted);
       if (ok) {
-        if (this.#wanted === name) this.#figures(body);
+        if (this.#wanted === wanted) this.#figures(body);
         return setText(this.status, "");
       }
-      if ((status !== 404 && status !== 0) || performance.now() > until) {
+      // It does not know us yet, it is about to change something for us already, or it does not answer.
+      if (![404, 409, 0].includes(status) || performance.now() > until) {
         setText(this.status, `The pipeline was not changed: ${body.error}`);
         this.#wanted = null;
         throw new Error(body.error);
@@ -90,19 +117,25 @@ export class PipelinePanel {
     }
   }
 
+  /** Changes params of a node. Rejects in words. */
+  async #turn(node, changes) {
+    const run = this.#run;
+    const { ok, body } = await this.#ask("PATCH", `/nodes/${encodeURIComponent(node)}`, changes);
+    if (!ok) throw new Error(body.error);
+    if (run === this.#run) this.#figures(body);
+  }
+
   async #poll(run) {
-    const { ok, body } = await this.#ask("GET");
+    const { ok, body } = await this.#ask("GET", "");
     if (run !== this.#run || !ok) return;
-    // While a change is on its way the answer may still be about the one before.
-    if (this.#wanted && body.name !== this.#wanted) return;
     this.#figures(body);
   }
 
-  async #ask(method, json) {
+  async #ask(method, path, json) {
     const options = { method, signal: AbortSignal.timeout(5_000), cache: "no-store" };
     if (json) Object.assign(options, { body: JSON.stringify(json), headers: { "content-type": "application/json" } });
     try {
-      const response = await fetch(`/api/peers/${encodeURIComponent(this.#peerId)}/pipeline`, options);
+      const response = await fetch(`/api/peers/${encodeURIComponent(this.#peerId)}/pipeline${path}`, options);
       const body = await response.json().catch(() => ({ error: `the server answered ${response.status}` }));
       return { ok: response.ok, status: response.status, body };
     } catch {
@@ -110,49 +143,100 @@ export class PipelinePanel {
     }
   }
 
-  #show(name) {
+  #show(name, output) {
+    const pipeline = this.#find(name);
+    const outputs = pipeline?.outputs ?? [];
     this.#name = name;
+    this.#output = output ?? outputs[0] ?? null;
     this.select.value = name ?? "";
-    const pipeline = (this.info.pipelines ?? []).find((one) => one.name === name);
-    setText(this.about, pipeline?.description ?? "");
-    if (pipeline && this.#drawn !== pipeline) this.#draw(pipeline);
+    if (pipeline && this.#drawn !== pipeline) {
+      this.output.replaceChildren(...outputs.map((id) => el("option", { value: id, text: id })));
+      this.output.closest("label").hidden = outputs.length < 2;
+      this.#draw(pipeline);
+      this.knobs.draw(pipeline);
+    }
+    this.output.value = this.#output ?? "";
+    this.#describe(pipeline);
+    this.#mark(pipeline);
+  }
+
+  #describe(pipeline) {
+    const others = this.peers.filter((id) => id !== this.#peerId);
+    const company = others.length ? `With you: ${others.join(", ")}.` : "Nobody else has chosen it yet.";
+    const together = pipeline?.shared && this.#peerId ? ` All who choose it are in it together. ${company}` : "";
+    setText(this.about, `${pipeline?.description ?? ""}${together}`.trim());
+  }
+
+  /** What does not lead to the output that comes back stands aside. */
+  #mark(pipeline) {
+    if ((pipeline?.outputs ?? []).length < 2) return;
+    const leads = new Set([this.#output]);
+    for (let size = 0; size < leads.size; ) {
+      size = leads.size;
+      for (const { from, to } of pipeline.connections ?? []) if (leads.has(to)) leads.add(from);
+    }
+    for (const { ids, nodes } of this.#parts.values()) {
+      for (const node of nodes) node.classList.toggle("aside", !ids.every((id) => leads.has(id)));
+    }
   }
 
   #draw(pipeline) {
     this.#drawn = pipeline;
     this.#labels.clear();
+    this.#parts.clear();
     const { width, height, boxes, lines } = layOut(pipeline);
     const title = `${pipeline.title || pipeline.name}: ${(pipeline.nodes ?? []).map((node) => node.id).join(", ") || "nothing in between"}`;
     const picture = svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": title, style: `max-width:${width}px` });
-    for (const path of lines) picture.append(svg("path", { class: "edge", d: path }), svg("path", { class: "flow", d: path }));
+    for (const { from, to, path } of lines) {
+      const nodes = [svg("path", { class: "edge", d: path }), svg("path", { class: "flow", d: path })];
+      this.#parts.set(`${from}\n${to}`, { ids: [from, to], nodes });
+      picture.append(...nodes);
+    }
     for (const box of boxes) {
-      const middle = box.x + box.width / 2;
-      const group = svg("g", { class: `node ${box.kind}` }, svg("rect", { x: box.x, y: box.y, width: box.width, height: box.height, rx: box.kind === "end" ? box.height / 2 : 10 }));
-      if (box.kind === "end") group.append(svg("text", { class: "id", x: middle, y: box.y + box.height / 2, text: box.label }));
-      else {
-        const figure = svg("text", { class: "figure", x: middle, y: box.y + box.height - 11 });
-        this.#labels.set(box.id, figure);
-        group.append(svg("text", { class: "id", x: middle, y: box.y + 15, text: short(box.id, box.width) }), svg("text", { class: "type", x: middle, y: box.y + 31, text: short(box.type, box.width) }), figure);
-      }
-      picture.append(group);
+      const node = this.#box(box);
+      this.#parts.set(box.id, { ids: [box.id], nodes: [node] });
+      picture.append(node);
     }
     this.graph.replaceChildren(picture);
   }
 
-  #figures(body) {
-    if (body.name !== this.#name) this.#show(body.name);
-    this.#wanted = body.name;
-    for (const node of body.nodes ?? []) {
-      const label = this.#labels.get(node.id);
-      if (!label) continue;
-      const parts = [node.calls > 0 ? `${duration(node.mean_us)} mean` : "idle"];
-      if (node.queued > 0) parts.push(`${node.queued} waiting`);
-      if (node.failures > 0) parts.push(`${node.failures} failed`);
-      setText(label, parts.join(" · "));
-      label.classList.toggle("bad", node.failures > 0);
+  #box(box) {
+    const middle = box.x + box.width / 2;
+    const round = box.kind === "end" ? box.height / 2 : 10;
+    const group = svg("g", { class: `node ${box.kind}` }, svg("rect", { x: box.x, y: box.y, width: box.width, height: box.height, rx: round }));
+    if (box.kind === "end") {
+      group.append(svg("text", { class: "id", x: middle, y: box.y + box.height / 2, text: short(box.label, box.width) }));
+      return group;
     }
+    const figure = svg("text", { class: "figure", x: middle, y: box.y + box.height - 11 });
+    this.#labels.set(box.id, figure);
+    group.append(svg("text", { class: "id", x: middle, y: box.y + 15, text: short(box.id, box.width) }), svg("text", { class: "type", x: middle, y: box.y + 31, text: short(box.type, box.width) }), figure);
+    return group;
+  }
+
+  #figures(body) {
+    // While a change is on its way the answer may still be about what was before.
+    const { name, output = null } = body;
+    if (this.#wanted && (name !== this.#wanted.name || output !== this.#wanted.output)) return;
+    this.peers = body.peers ?? [];
+    this.#show(name, output);
+    this.#wanted ??= { name, output };
+    const running = body.nodes ?? [];
+    for (const [id, label] of this.#labels) {
+      const node = running.find((one) => one.id === id);
+      setText(label, node ? figure(node) : "");
+      label.classList.toggle("bad", node?.failures > 0);
+    }
+    this.knobs.show(running);
     this.onchange();
   }
+}
+
+function figure({ calls, mean_us: mean, queued, failures }) {
+  const parts = [calls > 0 ? `${duration(mean)} mean` : "idle"];
+  if (queued > 0) parts.push(`${queued} waiting`);
+  if (failures > 0) parts.push(`${failures} failed`);
+  return parts.join(" · ");
 }
 
 const short = (text, width) => (text.length * 7 > width - 12 ? `${text.slice(0, Math.floor((width - 12) / 7) - 1)}…` : text);

@@ -72,23 +72,26 @@ export class Tiles {
 class Tile {
   #blocked = false;
   #stream = null;
+  #volumeIsOwn = false;
+  #elsewhere = false;
+  #mutedForMix = false;
 
-  constructor(id, kind, { name, volume = 1, muted = false }, actions) {
+  constructor(id, kind, { name, muted = false }, actions) {
     Object.assign(this, { id, kind, name, actions });
     this.video = el("video", { autoplay: true, playsinline: true, "aria-label": `Picture: ${name}` });
-    this.video.volume = volume;
     this.video.muted = muted || kind === "self";
     this.badge = el("span", { class: "badge" });
     this.empty = el("div", { class: "empty" }, el("span", { class: "initial", text: initial(name) }), el("span", { class: "why" }));
     this.figures = new Figures(kind, `figures-${id}`);
     const labels = { self: "the raw source", bot: "back from the pipeline", peer: "" };
+    this.what = el("span", { class: "what", text: labels[kind] });
     this.node = el("article", { class: `tile ${kind}`, "data-peer": id, "aria-label": name },
       el("div", { class: "picture" },
         this.video,
         this.empty,
         el("div", { class: "caption" },
           el("span", { class: "who", text: name }),
-          labels[kind] ? el("span", { class: "what", text: labels[kind] }) : null),
+          this.what),
         this.badge,
         this.#hearButton()),
       this.#footer());
@@ -112,6 +115,7 @@ class Tile {
     this.mute = el("button", { class: "small", type: "button", on: { click: () => this.setMuted(!this.video.muted) } });
     this.volume = el("input", { type: "range", min: "0", max: "1", step: "0.05", "aria-label": `Volume of ${this.name}` });
     this.volume.addEventListener("input", () => {
+      this.#volumeIsOwn = true;
       this.video.volume = Number(this.volume.value);
       this.setMuted(this.video.volume === 0);
     });
@@ -148,9 +152,27 @@ class Tile {
     if (this.#blocked) this.setMuted(false);
   }
 
+  /** A volume that is used until the user sets one. */
+  suggestVolume(volume) {
+    if (this.#volumeIsOwn || this.video.volume === volume) return;
+    this.video.volume = volume;
+    this.#showSound();
+  }
+
+  /** Whether this peer's voice comes back from the pipeline too: then it is not played twice, unless the user wants it. */
+  hearElsewhere(elsewhere) {
+    if (elsewhere === this.#elsewhere) return;
+    this.#elsewhere = elsewhere;
+    setText(this.what, elsewhere ? "heard in the mix" : "");
+    if (elsewhere && (!this.video.muted || this.#blocked)) {
+      this.setMuted(true);
+      this.#mutedForMix = true;
+    } else if (!elsewhere && this.#mutedForMix) this.setMuted(false);
+  }
+
   /** Mutes the loudspeaker; media goes on being received. */
   setMuted(muted) {
-    this.#blocked = false;
+    this.#blocked = this.#mutedForMix = false;
     this.video.muted = muted;
     if (!muted) this.video.play().catch(() => {});
     this.#showSound();

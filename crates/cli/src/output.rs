@@ -1,6 +1,6 @@
 use std::io::{self, Write};
 
-use remotemedia_webrtc::{Codec, PeerId, WebRtcError};
+use remotemedia_webrtc::{Codec, IceServerReport, PeerId, WebRtcError};
 use serde_json::{Value, json};
 
 /// Prints a line to standard output: `object` for machines, `text` for people.
@@ -31,6 +31,13 @@ pub(crate) fn no_video(peer: &PeerId, ours: &[Codec], theirs: &[Codec]) -> (Valu
     };
     let text = format!("no video with {peer}, but sound and messages: {lack}");
     (json!({"event": "video_unavailable", "peer": peer.as_str(), "ours": ours, "theirs": theirs}), text)
+}
+
+/// A STUN or TURN server that is of no use, for machines and in words.
+pub(crate) fn server_failed(peer: &PeerId, server: &IceServerReport) -> (Value, String) {
+    let text = server.to_string();
+    let object = json!({"event": "ice_server_failed", "peer": peer.as_str(), "server": server.server, "text": text});
+    (object, format!("on the way to {peer}: {text}"))
 }
 
 #[cfg(test)]

@@ -244,6 +244,9 @@ fn what_the_page_asks_is_answered_and_what_it_asks_wrongly_is_explained() {
         ("PUT", "/api/peers/nobody/pipeline", "{\"name\":\"echo\"}", "404", "nobody"),
         ("PUT", "/api/peers/nobody/pipeline", "{\"name\":\"eco\"}", "404", "there are echo"),
         ("PUT", "/api/peers/nobody/pipeline", "{", "400", "JSON"),
+        ("PUT", "/api/peers/nobody/pipeline", "{\"name\":\"echo\",\"output\":\"hd\"}", "404", "there are output"),
+        ("PATCH", "/api/peers/nobody/pipeline/nodes/echo", "{\"db\":3}", "404", "nobody"),
+        ("PATCH", "/api/peers/nobody/pipeline/nodes/echo", "[3]", "400", "map"),
         ("GET", "/api/peers/nobody/stats", "", "404", "nobody"),
         ("POST", "/api/peers/nobody/restart-ice", "", "404", "nobody"),
         ("POST", "/api/peers/no%20name/restart-ice", "", "404", "no name"),
@@ -277,7 +280,13 @@ fn mistakes_are_named_with_what_to_do_about_them() {
     let text = failure(&["serve", "--listen", "127.0.0.1:0", "--manifest", typo.to_str().unwrap()]);
     assert_eq!(text.matches("did you mean").count(), 1, "it is said once: {text}");
     let text = failure(&["serve", "--listen", "127.0.0.1:0", "--manifest", "/no/such.yaml"]);
-    assert!(text.contains("/no/such.yaml"), "{text}");
+    assert!(text.contains("/no/such.yaml") && text.contains("check the path"), "{text}");
+    assert_eq!(text.matches("No such file").count(), 1, "it is said once: {text}");
+    let two = "metadata: { shared: true }\nnodes: [{ id: a, type: Output }, { id: b, type: Output }]\n\
+               connections: [{ from: input, to: a }, { from: input, to: b }]\n";
+    fs::write(&typo, two).unwrap();
+    let text = failure(&["serve", "--listen", "127.0.0.1:0", "--manifest", typo.to_str().unwrap()]);
+    assert!(text.contains("typo") && text.contains("`shared: true` has one output"), "{text}");
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let text = failure(&["serve", "--listen", &taken.local_addr().unwrap().to_string()]);
     assert!(text.contains("--listen"), "{text}");

@@ -8,7 +8,6 @@ use std::{
     io::{Read, Write},
     net::TcpStream,
     path::PathBuf,
-    time::Duration,
 };
 
 use remotemedia_signaling::{
@@ -17,9 +16,7 @@ use remotemedia_signaling::{
 };
 use serde_json::{Value, json};
 
-use self::process::{Process, mirror};
-
-const PATIENCE: Duration = Duration::from_secs(60);
+use self::process::{PATIENCE, Process, mirror, serve};
 
 struct Serve {
     _process: Process,
@@ -28,9 +25,7 @@ struct Serve {
 
 impl Serve {
     fn start(further: &[&str]) -> Self {
-        let arguments = ["serve", "--listen", "127.0.0.1:0", "--json"];
-        let process = Process::remotemedia("serve", &[&arguments, further].concat());
-        let ready = process.line(PATIENCE).expect("serve ends before it is ready");
+        let (process, ready) = serve(further);
         Self { signaling: ready["signaling_url"].as_str().unwrap().to_owned(), _process: process }
     }
 

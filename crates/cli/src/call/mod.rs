@@ -5,14 +5,14 @@ mod card;
 mod report;
 mod video;
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Result, bail};
 use clap::ValueEnum;
 use remotemedia_webrtc::{
     DataChannelMessage, PeerId, TransportEvent, TransportEvents, VideoCodec, WebRtcTransport, WebRtcTransportConfig,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::{task::JoinSet, time::Instant};
 
 use self::{
@@ -21,7 +21,7 @@ use self::{
     video::{Camera, Y4mRecorder},
 };
 use crate::{
-    output::{no_video, say, with_hint},
+    output::{no_video, say, server_failed, with_hint},
     shutdown,
 };
 
@@ -100,7 +100,7 @@ pub(crate) async fn run(args: Args) -> Result<()> {
         video: args.record_video.as_deref().map(Y4mRecorder::create).transpose()?,
     };
     let stop = shutdown::listen()?;
-    let transport = WebRtcTransport::new(config(&args)).map_err(with_hint)?;
+    let transport = WebRtcTransport::new(config(&args, camera.framerate())).map_err(with_hint)?;
     let mut events = transport.events();
     transport.start().await.map_err(with_hint)?;
     let tally = Tally::new();
@@ -119,19 +119,20 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     Ok(say(args.json, &figures, &text)?)
 }
 
-fn config(args: &Args) -> WebRtcTransportConfig {
+fn config(args: &Args, framerate: u32) -> WebRtcTransportConfig {
     let default = WebRtcTransportConfig::default();
+    let codec = match args.codec {
+        Some(CodecName::Vp8) => VideoCodec::vp8(),
+        Some(CodecName::Vp9) => VideoCodec::vp9(),
+        Some(CodecName::H264) => VideoCodec::h264(),
+        None => default.video_codec.clone(),
+    };
     WebRtcTransportConfig {
         signaling_url: args.signaling.clone(),
         peer_id: args.peer_id.clone(),
         room: args.room.clone(),
         stun_servers: vec![],
-        video_codec: match args.codec {
-            Some(CodecName::Vp8) => VideoCodec::vp8(),
-            Some(CodecName::Vp9) => VideoCodec::vp9(),
-            Some(CodecName::H264) => VideoCodec::h264(),
-            None => default.video_codec.clone(),
-        },
+        video_codec: codec.framerate(framerate),
         video_fallback: !args.no_fallback,
         ..default
     }
@@ -204,13 +205,9 @@ impl Call<'_> {
                         }
                     }
                     Some(TransportEvent::VideoUnavailable { peer, ours, theirs }) => {
-                        let (object, text) = no_video(&peer, &ours, &theirs);
-                        if self.args.json {
-                            say(true, &object, &text)?;
-                        } else {
-                            tracing::warn!("{text}");
-                        }
+                        self.warn(no_video(&peer, &ours, &theirs))?;
                     }
+                    Some(TransportEvent::IceServerFailed { peer, server }) => self.warn(server_failed(&peer, &server))?,
                     Some(TransportEvent::PeerDisconnected { peer, reason }) => {
                         let object = json!({"event": "peer_disconnected", "peer": peer.as_str(), "reason": reason.to_string()});
                         say(self.args.json, &object, &format!("{peer} has gone ({reason})"))?;
@@ -239,6 +236,15 @@ impl Call<'_> {
                 }
             }
         }
+    }
+
+    /// Tells what is not as it should be.
+    fn warn(&self, (object, text): (Value, String)) -> io::Result<()> {
+        if self.args.json {
+            return say(true, &object, &text);
+        }
+        tracing::warn!("{text}");
+        Ok(())
     }
 
     fn listen(

@@ -52,13 +52,23 @@ impl Camera {
         Ok(Self::File { pictures, every: Duration::from_secs_f64(1.0 / fps) })
     }
 
-    /// Sends everything to everybody, in real time.
-    pub(super) async fn play(mut self, transport: WebRtcTransport, tally: Arc<Tally>) -> Result<()> {
-        let every = match &self {
+    /// The time between two pictures.
+    fn every(&self) -> Duration {
+        match self {
             Self::Card(_) => Duration::from_secs(1) / 30,
             Self::File { every, .. } => *every,
-        };
-        let mut clock = tokio::time::interval(every);
+        }
+    }
+
+    /// The frame rate that lets all pictures through, as far as a codec's goes: 1 to 60 a second.
+    pub(super) fn framerate(&self) -> u32 {
+        // 30,000/1,001 is close to 30.
+        (1.0 / self.every().as_secs_f64() - 0.01).ceil().clamp(1.0, 60.0) as u32
+    }
+
+    /// Sends everything to everybody, in real time.
+    pub(super) async fn play(mut self, transport: WebRtcTransport, tally: Arc<Tally>) -> Result<()> {
+        let mut clock = tokio::time::interval(self.every());
         clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
         for number in 0.. {
             clock.tick().await;
@@ -223,5 +233,17 @@ mod tests {
         std::fs::write(&path, b"not a video").unwrap();
         let error = format!("{:#}", Camera::open(Some(&path)).err().unwrap());
         assert!(error.contains("noise.y4m"), "{error}");
+    }
+
+    #[test]
+    fn a_file_is_sent_at_its_own_frame_rate_as_far_as_a_codec_goes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("film.y4m");
+        for (num, den, expected) in [(25, 1, 25), (30_000, 1_001, 30), (60, 1, 60), (3, 2, 2), (120, 1, 60)] {
+            let file = File::create(&path).unwrap();
+            y4m::encode(16, 16, y4m::Ratio::new(num, den)).write_header(file).unwrap();
+            assert_eq!(Camera::open(Some(&path)).unwrap().framerate(), expected, "{num}/{den}");
+        }
+        assert_eq!(Camera::open(None).unwrap().framerate(), 30);
     }
 }

@@ -7,15 +7,17 @@ use axum::{
     extract::{Path, Request, State, rejection::JsonRejection},
     http::StatusCode,
     response::{IntoResponse, Response},
-    routing::{any, get, post},
+    routing::{any, get, patch, post},
 };
 use remotemedia_signaling::server::SignalingServer;
+use remotemedia_webrtc::WebRtcError;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{
-    bot::{Bot, Running},
+    bot::{Bot, ChoiceError, Running},
     page,
+    tuning::TuningError,
 };
 use crate::figures;
 
@@ -30,6 +32,7 @@ pub(super) fn router(server: SignalingServer, bot: Arc<Bot>) -> Router {
         .route("/page/{*name}", get(page::asset))
         .route("/api/info", get(info))
         .route("/api/peers/{peer}/pipeline", get(pipeline).put(choose))
+        .route("/api/peers/{peer}/pipeline/nodes/{node}", patch(tune))
         .route("/api/peers/{peer}/stats", get(stats))
         .route("/api/peers/{peer}/restart-ice", post(restart_ice))
         .fallback(|| async { failure(StatusCode::NOT_FOUND, "there is nothing at this address") })
@@ -37,7 +40,7 @@ pub(super) fn router(server: SignalingServer, bot: Arc<Bot>) -> Router {
 }
 
 async fn info(State(bot): State<Arc<Bot>>) -> Json<Value> {
-    let pipelines: Vec<_> = bot.pipelines.descriptions().collect();
+    let pipelines: Vec<_> = bot.pipelines.iter().map(|pipeline| &pipeline.description).collect();
     Json(json!({
         "version": env!("CARGO_PKG_VERSION"),
         "bot": bot.id(),
@@ -49,7 +52,7 @@ async fn info(State(bot): State<Arc<Bot>>) -> Json<Value> {
 
 async fn pipeline(State(bot): State<Arc<Bot>>, Path(peer): Path<String>) -> Response {
     match bot.running(&peer) {
-        Some(running) => Json(describe(&running)).into_response(),
+        Some(running) => Json(describe(&bot, &running)).into_response(),
         None => no_call(&bot, &peer),
     }
 }
@@ -66,6 +69,8 @@ async fn stats(State(bot): State<Arc<Bot>>, Path(peer): Path<String>) -> Respons
 #[derive(Deserialize)]
 struct Choice {
     name: String,
+    /// One of the pipeline's outputs; the first if it is not said.
+    output: Option<String>,
 }
 
 async fn choose(
@@ -73,20 +78,56 @@ async fn choose(
     Path(peer): Path<String>,
     choice: Result<Json<Choice>, JsonRejection>,
 ) -> Response {
-    let name = match choice {
-        Ok(Json(Choice { name })) => name,
+    let Choice { name, output } = match choice {
+        Ok(Json(choice)) => choice,
         Err(rejection) => return failure(StatusCode::BAD_REQUEST, &rejection.body_text()),
     };
     let Some(chosen) = bot.pipelines.get(&name) else {
-        let known: Vec<&str> = bot.pipelines.descriptions().map(|known| known.name.as_str()).collect();
+        let known: Vec<&str> = bot.pipelines.iter().map(|known| known.description.name.as_str()).collect();
         return failure(
             StatusCode::NOT_FOUND,
             &format!("there is no pipeline {name:?}; there are {}", known.join(", ")),
         );
     };
-    match bot.choose(&peer, chosen).await {
+    let manifest = output.as_ref().map_or(Some(chosen.manifest()), |output| chosen.manifest_to(output));
+    let Some(manifest) = manifest else {
+        let (output, known) = (output.unwrap_or_default(), chosen.outputs().join(", "));
+        return failure(
+            StatusCode::NOT_FOUND,
+            &format!("the pipeline {name:?} has no output {output:?}; there are {known}"),
+        );
+    };
+    match bot.choose(&peer, chosen, manifest).await {
         Ok(()) => pipeline(State(bot), Path(peer)).await,
-        Err(error) => failure(StatusCode::NOT_FOUND, &error.to_string()),
+        Err(error) => failure(status_of(&error), &error.to_string()),
+    }
+}
+
+fn status_of(error: &ChoiceError) -> StatusCode {
+    match error {
+        ChoiceError::UnderWay { .. } => StatusCode::CONFLICT,
+        // It may be about to connect.
+        ChoiceError::Refused(WebRtcError::PeerNotFound(_)) => StatusCode::NOT_FOUND,
+        ChoiceError::Refused(_) => StatusCode::UNPROCESSABLE_ENTITY,
+    }
+}
+
+/// Takes the params of a node that are to change, by name.
+async fn tune(
+    State(bot): State<Arc<Bot>>,
+    Path((peer, node)): Path<(String, String)>,
+    changes: Result<Json<Map<String, Value>>, JsonRejection>,
+) -> Response {
+    let changes = match changes {
+        Ok(Json(changes)) => changes,
+        Err(rejection) => return failure(StatusCode::BAD_REQUEST, &rejection.body_text()),
+    };
+    match bot.tune(&peer, &node, &changes).await {
+        Ok(()) => pipeline(State(bot), Path(peer)).await,
+        Err(error @ (TuningError::NoSession { .. } | TuningError::UnknownNode { .. })) => {
+            failure(StatusCode::NOT_FOUND, &error.to_string())
+        }
+        Err(error) => failure(StatusCode::UNPROCESSABLE_ENTITY, &error.to_string()),
     }
 }
 
@@ -101,13 +142,15 @@ async fn restart_ice(State(bot): State<Arc<Bot>>, Path(peer): Path<String>) -> R
     }
 }
 
-fn describe(running: &Running) -> Value {
+fn describe(bot: &Bot, running: &Running<'_>) -> Value {
     let micros = |time: std::time::Duration| (time.as_secs_f64() * 1e7).round() / 10.0;
     let nodes: Vec<Value> = running
         .metrics
         .nodes
         .iter()
         .map(|node| {
+            let params = running.session.as_ref().and_then(|session| session.params(&node.id));
+            let params = params.map(|params| bot.pipelines.values(&node.node_type, &params.to_json()));
             let calls = u32::try_from(node.calls).unwrap_or(u32::MAX);
             json!({
                 "id": &*node.id,
@@ -117,11 +160,14 @@ fn describe(running: &Running) -> Value {
                 "longest_us": micros(node.longest),
                 "queued": node.queued,
                 "failures": node.failures,
+                "params": params,
             })
         })
         .collect();
     json!({
-        "name": running.name,
+        "name": running.pipeline.description.name,
+        "output": running.output,
+        "peers": running.peers.as_ref().map(|peers| peers.iter().map(|peer| peer.as_str()).collect::<Vec<_>>()),
         "nodes": nodes,
         "audio_frames_dropped": running.metrics.audio_frames_dropped,
         "video_frames_dropped": running.metrics.video_frames_dropped,

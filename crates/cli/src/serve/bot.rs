@@ -1,18 +1,23 @@
-use std::sync::{Arc, OnceLock};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+};
 
 use anyhow::Result;
+use remotemedia_runtime_core::{manifest::Manifest, runner::SessionControl};
 use remotemedia_webrtc::{
     Attachment, Environment, FailurePolicy, PeerId, PeerInfo, Route, RouteMetrics, TransportEvent, TransportEvents,
-    WebRtcError, WebRtcTransport, WebRtcTransportConfig,
+    VideoCodec, WebRtcError, WebRtcTransport, WebRtcTransportConfig,
 };
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use super::{
     Args,
     lossy::LossyNetwork,
     pipelines::{Pipeline, Pipelines},
+    tuning::{self, TuningError},
 };
-use crate::output::{no_video, say, with_hint};
+use crate::output::{no_video, say, server_failed, with_hint};
 
 /// The peer that sends everybody's media back through a pipeline.
 pub(super) struct Bot {
@@ -20,13 +25,44 @@ pub(super) struct Bot {
     pub(super) room: String,
     pub(super) pipelines: Arc<Pipelines>,
     /// From the start on.
-    attachment: OnceLock<Attachment>,
+    attached: OnceLock<Attached>,
+    /// Peers that are on their way from one pipeline to another.
+    moving: Mutex<HashSet<String>>,
+}
+
+/// The pipelines that media goes through: each peer is in one of them.
+struct Attached {
+    /// A session for each peer, with a manifest of its own choice.
+    own: Attachment,
+    /// A session for all who chose it, for each shared pipeline by its name.
+    shared: BTreeMap<String, Attachment>,
+}
+
+/// Why a peer did not get another pipeline. It goes on with the one that it had.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ChoiceError {
+    #[error("{peer:?} is on its way into another pipeline: choose again in a second or two")]
+    UnderWay { peer: String },
+    #[error(transparent)]
+    Refused(#[from] WebRtcError),
+}
+
+/// Marks a peer as being on its way until dropped.
+struct Move {
+    bot: Arc<Bot>,
+    peer: String,
 }
 
 /// A peer's pipeline as it is now.
-pub(super) struct Running {
-    pub(super) name: String,
+pub(super) struct Running<'a> {
+    pub(super) pipeline: &'a Pipeline,
+    /// The one of its outputs that the peer gets.
+    pub(super) output: String,
+    /// Who is in the same session, if it is a shared one.
+    pub(super) peers: Option<Vec<PeerId>>,
     pub(super) metrics: RouteMetrics,
+    /// `None` while it has failed.
+    pub(super) session: Option<SessionControl>,
 }
 
 impl Bot {
@@ -37,6 +73,8 @@ impl Bot {
             room: args.room.clone(),
             stun_servers: args.stun.clone(),
             max_peers: args.max_peers,
+            // Nobody sends larger pictures than a page asks its camera for, but some pages ask for these.
+            video_codec: VideoCodec::vp9().size(1_920, 1_080),
             ..Default::default()
         };
         let mut environment = Environment::default();
@@ -44,7 +82,7 @@ impl Bot {
             environment.network = Some(Arc::new(LossyNetwork::new(fraction)));
         }
         let transport = WebRtcTransport::with_environment(config, environment).map_err(with_hint)?;
-        Ok(Self { transport, room: args.room.clone(), pipelines, attachment: OnceLock::new() })
+        Ok(Self { transport, room: args.room.clone(), pipelines, attached: OnceLock::new(), moving: Mutex::default() })
     }
 
     pub(super) fn id(&self) -> &str {
@@ -58,12 +96,29 @@ impl Bot {
 
     pub(super) async fn start(&self) -> Result<()> {
         self.transport.start().await.map_err(with_hint)?;
-        let route = Route::from_all().with_messages().on_failure(FailurePolicy::Bypass);
-        let manifest = Arc::clone(&self.pipelines.default().manifest);
-        let attachment = self.transport.attach(manifest, route).await.map_err(with_hint)?;
+        let nobody: [&str; 0] = [];
+        let default = self.pipelines.default();
+        let mut shared = BTreeMap::new();
+        for pipeline in self.pipelines.iter().filter(|pipeline| pipeline.description.shared) {
+            let is_default = std::ptr::eq(pipeline, default);
+            let route = if is_default { Route::from_all() } else { Route::from_peers(nobody).map_err(with_hint)? };
+            // Left out, a mixer would send everybody their own voice.
+            let route = route.shared().with_messages().on_failure(FailurePolicy::Restart);
+            shared.insert(pipeline.description.name.clone(), self.attach(pipeline, route).await?);
+        }
+        let route =
+            if default.description.shared { Route::from_peers(nobody).map_err(with_hint)? } else { Route::from_all() };
+        let route = route.with_messages().on_failure(FailurePolicy::Bypass);
+        // There is an echo at least.
+        let mut not_shared = self.pipelines.iter().filter(|pipeline| !pipeline.description.shared);
+        let own = self.attach(not_shared.next().unwrap_or(default), route).await?;
         // It is started once.
-        let _ = self.attachment.set(attachment);
+        let _ = self.attached.set(Attached { own, shared });
         Ok(())
+    }
+
+    async fn attach(&self, pipeline: &Pipeline, route: Route) -> Result<Attachment> {
+        self.transport.attach(Arc::clone(pipeline.manifest()), route).await.map_err(with_hint)
     }
 
     /// Says who comes and goes until the transport ends.
@@ -74,6 +129,7 @@ impl Bot {
                     (json!({"event": "peer_connected", "peer": peer.as_str()}), format!("{peer} is here"))
                 }
                 TransportEvent::VideoUnavailable { peer, ours, theirs } => no_video(&peer, &ours, &theirs),
+                TransportEvent::IceServerFailed { peer, server } => server_failed(&peer, &server),
                 TransportEvent::PeerDisconnected { peer, reason } => {
                     let reason = reason.to_string();
                     let text = format!("{peer} has gone ({reason})");
@@ -85,7 +141,9 @@ impl Bot {
                 }
                 TransportEvent::PipelineFailed { peer, error, ended } => {
                     let peer = peer.as_ref().map(PeerId::as_str);
-                    let text = format!("the pipeline of {} failed: {error}", peer.unwrap_or("all peers"));
+                    let whose =
+                        peer.map_or_else(|| "a shared pipeline".to_owned(), |peer| format!("the pipeline of {peer}"));
+                    let text = format!("{whose} failed: {error}");
                     let error = error.to_string();
                     (json!({"event": "pipeline_failed", "peer": peer, "error": error, "ended": ended}), text)
                 }
@@ -101,10 +159,29 @@ impl Bot {
     }
 
     /// `None` if the bot has no such peer.
-    pub(super) fn running(&self, peer: &str) -> Option<Running> {
-        let attachment = self.attachment.get()?;
+    pub(super) fn running(&self, peer: &str) -> Option<Running<'_>> {
+        let attachment = self.attached.get()?.of(peer)?;
         let (manifest, metrics) = (attachment.manifest(peer)?, attachment.metrics(peer)?);
-        Some(Running { name: self.pipelines.name_of(&manifest)?.to_owned(), metrics })
+        let (pipeline, output) = self.pipelines.find(&manifest)?;
+        Some(Running {
+            pipeline,
+            output: output.to_owned(),
+            peers: pipeline.description.shared.then(|| attachment.peers()),
+            metrics,
+            session: attachment.session(peer),
+        })
+    }
+
+    /// Changes params of a node that a peer's media goes through. In a shared session they change for all.
+    pub(super) async fn tune(&self, peer: &str, node: &str, changes: &Map<String, Value>) -> Result<(), TuningError> {
+        let no_session = || TuningError::NoSession { peer: peer.chars().take(64).collect() };
+        let attachment = self.attached.get().and_then(|attached| attached.of(peer)).ok_or_else(no_session)?;
+        let failed = || TuningError::Failed { peer: peer.to_owned() };
+        let session = attachment.session(peer).ok_or_else(failed)?;
+        let known = session.metrics();
+        let node_type = known.iter().find(|known| &*known.id == node).map(|known| &*known.node_type);
+        let knobs = node_type.map_or_else(Vec::new, |node_type| self.pipelines.knobs(node_type));
+        tuning::turn(&session, node, &knobs, changes).await
     }
 
     /// How the connection to a peer does; `None` if there is none.
@@ -113,10 +190,20 @@ impl Bot {
         peers.into_iter().find(|info| info.peer_id == *peer)
     }
 
-    /// Sends a peer's media through another pipeline until it leaves.
-    pub(super) async fn choose(&self, peer: &str, pipeline: &Pipeline) -> Result<(), WebRtcError> {
-        let attachment = self.attachment.get().ok_or(WebRtcError::NotStarted)?;
-        attachment.replace_for(peer, Arc::clone(&pipeline.manifest)).await
+    /// Sends a peer's media through another pipeline until it leaves, whether or not the answer is awaited.
+    pub(super) async fn choose(
+        self: &Arc<Self>,
+        peer: &str,
+        pipeline: &Pipeline,
+        manifest: &Arc<Manifest>,
+    ) -> Result<(), ChoiceError> {
+        if !self.moving.lock().unwrap_or_else(PoisonError::into_inner).insert(peer.to_owned()) {
+            return Err(ChoiceError::UnderWay { peer: peer.to_owned() });
+        }
+        let on_its_way = Move { bot: Arc::clone(self), peer: peer.to_owned() };
+        let (name, manifest) = (pipeline.description.name.clone(), Arc::clone(manifest));
+        let moved = tokio::spawn(async move { on_its_way.go(&name, manifest).await });
+        moved.await.unwrap_or_else(|_| Err(WebRtcError::PeerNotFound(peer.to_owned()))).map_err(ChoiceError::from)
     }
 
     /// Looks for a new network path to a peer, while the old one is in use.
@@ -128,5 +215,31 @@ impl Bot {
         if let Err(error) = self.transport.shutdown().await {
             tracing::warn!(%error, "the bot did not end in order");
         }
+    }
+}
+
+impl Move {
+    /// Into the shared pipeline `name`, or `manifest` in a session of its own if none is called so.
+    async fn go(&self, name: &str, manifest: Arc<Manifest>) -> Result<(), WebRtcError> {
+        let Self { bot, peer } = self;
+        let attached = bot.attached.get().ok_or(WebRtcError::NotStarted)?;
+        let before = attached.of(peer).ok_or_else(|| WebRtcError::PeerNotFound(peer.clone()))?;
+        match attached.shared.get(name) {
+            Some(shared) => before.move_peer(peer, shared, None).await,
+            None => before.move_peer(peer, &attached.own, Some(manifest)).await,
+        }
+    }
+}
+
+impl Drop for Move {
+    fn drop(&mut self) {
+        self.bot.moving.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.peer);
+    }
+}
+
+impl Attached {
+    /// The one that a peer's media goes through; `None` if there is no such peer.
+    fn of(&self, peer: &str) -> Option<&Attachment> {
+        std::iter::once(&self.own).chain(self.shared.values()).find(|attachment| attachment.manifest(peer).is_some())
     }
 }

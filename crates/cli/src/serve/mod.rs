@@ -5,6 +5,7 @@ mod bot;
 mod lossy;
 mod page;
 mod pipelines;
+mod tuning;
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},

@@ -13,7 +13,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use self::process::{PATIENCE, Process, event, mirror, python};
+use self::process::{PATIENCE, Process, mirror, python, serve};
 
 /// In Y, Cb and Cr, what both sides send: red and green above, blue and yellow below.
 const TEST_PICTURE: [[f64; 3]; 4] =
@@ -49,14 +49,14 @@ fn a_peer_without_vp9_is_called_in_vp8_if_the_caller_prefers_vp9() {
 
 fn calls_the_bot(codec: &str) {
     let _turn = turn();
-    let (serve, signaling) = serve();
+    let (serve, signaling) = mirroring();
     let call = ["offer", "--to", "remotemedia", "--codec", codec, "--seconds", "5", "--expect-echo"];
     let python = python(&[&call[..], &["--signaling", &signaling]].concat());
-    event(&python, "joined", PATIENCE);
-    assert_eq!(event(&serve, "peer_connected", PATIENCE)["peer"], "python");
-    event(&python, "leaving", PATIENCE);
+    python.event("joined", PATIENCE);
+    assert_eq!(serve.event("peer_connected", PATIENCE)["peer"], "python");
+    python.event("leaving", PATIENCE);
     let left = Instant::now();
-    let gone = event(&serve, "peer_disconnected", Duration::from_secs(3));
+    let gone = serve.event("peer_disconnected", Duration::from_secs(3));
     let noticed = left.elapsed();
     let figures = python.finish(PATIENCE).pop().unwrap();
     println!("{codec}: {figures}, its goodbye noticed after {noticed:.0?}");
@@ -70,12 +70,12 @@ fn calls_the_bot(codec: &str) {
 
 fn is_called(arguments: &[&str], codec: &str) {
     let _turn = turn();
-    let (_serve, signaling) = serve();
+    let (_serve, signaling) = mirroring();
     // A room without the bot.
     let room = ["--signaling", &signaling, "--room", "quiet"];
     // Long enough for the caller to end the call.
     let python = python(&[&["answer", "--seconds", "60"], &room[..]].concat());
-    event(&python, "joined", PATIENCE);
+    python.event("joined", PATIENCE);
     let call =
         ["call", "--peer-id", "caller", "--to", "python", "--duration", "5", "--message", "hello, python", "--json"];
     let call = Process::remotemedia("call", &[&call, &room[..], arguments].concat());
@@ -99,13 +99,11 @@ fn is_called(arguments: &[&str], codec: &str) {
     assert_eq!((&messages[0]["text"], &messages[1]["bytes"]), (&json!("hello from python"), &json!(60_000)));
 }
 
-/// A server with the bot, and where its signaling is.
-fn serve() -> (Process, String) {
+/// A server with the bot and the mirror, and where its signaling is.
+fn mirroring() -> (Process, String) {
     let mirror = mirror();
-    let arguments = ["serve", "--listen", "127.0.0.1:0", "--json", "--manifest", mirror.to_str().unwrap()];
-    let serve = Process::remotemedia("serve", &arguments);
-    let signaling = event(&serve, "ready", PATIENCE)["signaling_url"].as_str().unwrap().to_owned();
-    (serve, signaling)
+    let (serve, ready) = serve(&["--manifest", mirror.to_str().unwrap()]);
+    (serve, ready["signaling_url"].as_str().unwrap().to_owned())
 }
 
 /// Checks what the peer saw.

@@ -7,32 +7,14 @@ use std::{
     env,
     path::{Path, PathBuf},
     process::Command,
-    time::{Duration, Instant},
 };
 
-use serde_json::Value;
-
-pub(crate) use self::support::{Process, mirror};
-
-/// How long anything may take that has no bound of its own.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) use self::support::{PATIENCE, Process, mirror, serve};
 
 /// The peer in Python.
 pub(crate) fn python(arguments: &[&str]) -> Process {
     let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/aiortc/peer.py");
     Process::start("python", Command::new(interpreter()).arg(program).args(arguments))
-}
-
-/// The next event of that name; others before it are skipped.
-pub(crate) fn event(process: &Process, name: &str, within: Duration) -> Value {
-    let limit = Instant::now() + within;
-    loop {
-        let line = process.line(limit.saturating_duration_since(Instant::now()));
-        let line = line.unwrap_or_else(|| panic!("it ended before {name}"));
-        if line["event"] == name {
-            return line;
-        }
-    }
 }
 
 /// The Python that has aiortc: `REMOTEMEDIA_AIORTC_PYTHON`, or where `cargo xtask setup test` puts it.

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
+
 use crate::{
     driver::{Browser, Kind},
     page::Page,
@@ -34,42 +36,41 @@ fn a_page_that_wants_it_says_so_and_calls_in_another_codec() {
 #[test]
 fn a_call_that_wants_it_has_sound_and_messages() {
     let _turn = turn();
+    let lines = talk(|serve, page, arguments| serve.call(&page.name, arguments), &["--duration", "5"], |_| {});
+    println!("Firefox without H.264, called with it: {:?}", lines.map(|lines| lines.last().cloned()));
+}
+
+/// A peer that wants H.264 and a page without it hear each other and exchange texts, after which the test does something
+/// `meanwhile`. Answers what the peer printed; `None` if this Firefox has H.264.
+pub(crate) fn talk(
+    begin: impl FnOnce(&Serve, &Page, &[&str]) -> Call,
+    further: &[&str],
+    meanwhile: impl FnOnce(&Page),
+) -> Option<Vec<Value>> {
     let serve = Serve::start();
     let page = Page::join(Browser::shared(Kind::Firefox), &serve, "page", "room=quiet&tone=660");
     if has_h264(&page) {
-        return;
+        return None;
     }
     page.wait_until("remotemedia.state().joined", Duration::from_secs(10));
     let folder = tempfile::tempdir().unwrap();
     let audio = folder.path().join("out.wav");
-    let call = serve.call(
-        &page.name,
-        &[
-            "--room",
-            "quiet",
-            "--codec",
-            "h264",
-            "--duration",
-            "5",
-            "--message",
-            "hello",
-            "--record-audio",
-            audio.to_str().unwrap(),
-        ],
-    );
-    page.connected_to(Call::NAME, Duration::from_secs(5));
+    let own = ["--room", "quiet", "--codec", "h264", "--message", "hello", "--record-audio", audio.to_str().unwrap()];
+    let call = begin(&serve, &page, &[&own[..], further].concat());
+    page.connected_to(Call::NAME, Duration::from_secs(10));
     let told = format!("remotemedia.messages().some((m) => m.from === {:?} && m.text === 'hello')", Call::NAME);
     page.wait_until(&told, Duration::from_secs(5));
     page.hears(Call::NAME, 440.0, Duration::from_secs(4));
     page.eval(&format!("remotemedia.send({:?}, 'hello yourself')", Call::NAME));
+    meanwhile(&page);
     let lines = call.finish(Duration::from_secs(60));
     let (hz, ..) = sound::recorded(&audio);
-    println!("Firefox without H.264, called with it: {hz:.1} Hz recorded; {}", lines.last().unwrap());
     assert!((hz - 660.0).abs() <= 5.0, "{hz} Hz");
     assert!(lines.iter().any(|line| line["text"] == "hello yourself"), "{lines:?}");
+    Some(lines)
 }
 
-pub(crate) fn has_h264(page: &Page) -> bool {
+fn has_h264(page: &Page) -> bool {
     let has = page.eval(HAS_H264) == true;
     if has {
         println!("skipped: this Firefox has H.264");

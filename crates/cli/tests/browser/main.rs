@@ -23,14 +23,18 @@ mod sound;
 
 mod autoplay;
 mod call_calls_page;
+mod conference;
 mod h264_only_firefox;
 mod half_a_call;
+mod heard;
 mod ice_failed;
 mod ice_restart;
 mod killed;
+mod knobs;
 mod loss;
 mod no_common_codec;
 mod not_joined;
+mod outputs;
 mod page_calls_bot;
 mod peer_busy;
 mod reload;

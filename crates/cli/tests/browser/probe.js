@@ -70,11 +70,48 @@
     return { hz: Number.isFinite(at) ? hz : 0, amplitude: Math.sqrt(2 * power) };
   }
 
+  /** How loud the frequency `hz` is in what a peer sends, in dB, over the last two thirds of a second. */
+  function level(peer, hz) {
+    const { analyser } = listener(video(peer).srcObject);
+    const bins = new Float32Array(analyser.frequencyBinCount);
+    analyser.getFloatFrequencyData(bins);
+    const at = Math.round((hz * analyser.fftSize) / context.sampleRate);
+    return Math.max(-200, ...bins.slice(at - 3, at + 4));
+  }
+
   /** Waits for a tone near `hz`, and answers what is heard once it has lasted; after so many ms, what is heard instead. */
   async function hear(peer, hz, ms) {
     await until(() => Math.abs(tone(peer).hz - hz) <= 5, ms).catch(() => {});
     await pause(1_000);
     return tone(peer);
+  }
+
+  const loudness = new Map();
+
+  /** Counts from now on for how long a peer is louder than -40 dBFS. */
+  function listenFor(peer) {
+    const stream = video(peer).srcObject;
+    listener(stream);
+    loudness.get(peer)?.stop();
+    // The page lets no worklet in. Of so many samples at a time none gets lost while the page is busy.
+    const tap = context.createScriptProcessor(4096, 1, 1);
+    const source = context.createMediaStreamSource(stream);
+    const counted = { seconds: 0, changed: performance.now(), stop: () => (source.disconnect(), tap.disconnect()) };
+    tap.onaudioprocess = ({ inputBuffer }) => {
+      const samples = inputBuffer.getChannelData(0);
+      for (let at = 0; at < samples.length; at += 128) {
+        const power = samples.subarray(at, at + 128).reduce((sum, sample) => sum + sample * sample, 0) / 128;
+        if (power > 1e-4) Object.assign(counted, { seconds: counted.seconds + 128 / inputBuffer.sampleRate, changed: performance.now() });
+      }
+    };
+    source.connect(tap).connect(context.destination);
+    loudness.set(peer, counted);
+  }
+
+  /** For how many seconds a peer was loud, once that has been so and it has been quiet again for half a second. */
+  async function loudFor(peer, ms) {
+    await until(() => loudness.get(peer).seconds && performance.now() - loudness.get(peer).changed > 500, ms);
+    return loudness.get(peer).seconds;
   }
 
   const COUNTERS = {
@@ -141,5 +178,5 @@
     throw new Error(`after ${ms} ms: ${trouble}`);
   }
 
-  window.probe = { connections, quarters, hear, watch, watched, rate, until, pause };
+  window.probe = { connections, quarters, hear, level, listenFor, loudFor, watch, watched, rate, until, pause };
 })();

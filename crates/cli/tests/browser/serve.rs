@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use self::process::{Process, mirror};
-use crate::{driver::PATIENCE, page::Page};
+pub(crate) use self::process::example;
+use self::process::{Process, mirror, serve};
+use crate::page::Page;
 
 /// The bot's name.
 pub(crate) const BOT: &str = "remotemedia";
@@ -28,10 +29,7 @@ impl Serve {
     /// The same with further arguments.
     pub(crate) fn start_with(further: &[&str]) -> Self {
         let mirror = mirror();
-        let arguments = ["serve", "--listen", "127.0.0.1:0", "--json", "--manifest", mirror.to_str().unwrap()];
-        let process = Process::remotemedia("serve", &[&arguments, further].concat());
-        let ready = process.line(PATIENCE).expect("serve ends before it is ready");
-        assert_eq!(ready["event"], "ready", "{ready}");
+        let (process, ready) = serve(&[&["--manifest", mirror.to_str().unwrap()], further].concat());
         let url = |name: &str| ready[name].as_str().unwrap().to_owned();
         Self { signaling_url: url("signaling_url"), page_url: url("page_url"), process }
     }

@@ -19,9 +19,25 @@ pub(crate) struct Process {
     log: Option<thread::JoinHandle<String>>,
 }
 
+/// A file of the examples.
+pub(crate) fn example(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples").join(name)
+}
+
 /// The pipeline of the demo that swaps left and right and doubles the loudness.
 pub(crate) fn mirror() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/pipelines/mirror.yaml")
+    example("pipelines/mirror.yaml")
+}
+
+/// How long anything may take that has no bound of its own.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A server with the bot on a free port, and what it said when it was ready.
+pub(crate) fn serve(arguments: &[&str]) -> (Process, Value) {
+    let own = ["serve", "--listen", "127.0.0.1:0", "--json"];
+    let process = Process::remotemedia("serve", &[&own, arguments].concat());
+    let ready = process.event("ready", PATIENCE);
+    (process, ready)
 }
 
 impl Process {
@@ -57,6 +73,18 @@ impl Process {
             Ok(line) => Some(line),
             Err(mpsc::RecvTimeoutError::Disconnected) => None,
             Err(mpsc::RecvTimeoutError::Timeout) => panic!("{} said nothing for {within:?}", self.name),
+        }
+    }
+
+    /// The next event of that name; others before it are skipped.
+    pub(crate) fn event(&self, name: &str, within: Duration) -> Value {
+        let limit = Instant::now() + within;
+        loop {
+            let line = self.line(limit.saturating_duration_since(Instant::now()));
+            let line = line.unwrap_or_else(|| panic!("{} ended before {name}", self.name));
+            if line["event"] == name {
+                return line;
+            }
         }
     }
 
