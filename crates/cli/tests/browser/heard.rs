@@ -26,18 +26,42 @@ fn what_chromium_has_played_is_what_the_agent_thinks() {
     // The playout of the browser has settled by then.
     page.eval("await probe.pause(1_000)");
     let mut off = Vec::new();
-    for said in [Duration::from_millis(430), Duration::from_millis(1_275), Duration::from_millis(2_510)] {
+    for said in [430, 1_275, 2_510, 620, 1_130, 840, 1_710, 510, 930].map(Duration::from_millis) {
+        if off.len() == 3 {
+            break;
+        }
+        let made_up = concealed(&page);
         page.eval(&format!("probe.listenFor({AGENT:?})"));
         let interruption = runtime.block_on(say_for(&agent, &page.name, said));
         assert!(!interruption.peers[page.name.as_str()].is_measured, "a browser tells nothing");
         let thought = interruption.heard(&page.name).as_secs_f64();
-        let heard = number(&page.eval(&format!("return probe.loudFor({AGENT:?}, 5_000)")));
-        println!("{:.0} ms were heard, the agent thinks {:.0}", heard * 1e3, thought * 1e3);
-        off.push(((thought - heard) * 1e3).abs());
+        let heard = page.eval(&format!("return probe.loudFor({AGENT:?}, 10_000)"));
+        let (heard, lost) = (number(&heard["seconds"]), number(&heard["lost"]));
+        let made_up = concealed(&page) - made_up;
+        println!(
+            "{:.0} ms were heard, the agent thinks {:.0}; {made_up:.2} s made up, {lost:.2} s lost",
+            heard * 1e3,
+            thought * 1e3
+        );
+        // A machine that is too busy to play says nothing about what was sent: then there is no truth to compare with.
+        if lost < 0.02 && made_up < 0.1 {
+            off.push(((thought - heard) * 1e3).abs());
+        }
     }
     runtime.block_on(agent.shutdown()).unwrap();
-    // It is within 60 ms; what a browser on a busy machine makes up while it waits for packets is heard, too.
+    assert!(off.len() == 3, "it never played without a gap");
+    // It is within 60 ms; of what is made up behind the end some is heard, too.
     assert!(off.iter().all(|off| *off <= 120.0), "off by {off:.0?} ms");
+}
+
+/// How many seconds of sound the browser has made up, silence apart.
+fn concealed(page: &Page) -> f64 {
+    let js = "let samples = 0;
+        for (const pc of probe.connections) for (const one of (await pc.getStats()).values()) {
+            if (one.type === 'inbound-rtp' && one.kind === 'audio') samples += one.concealedSamples - one.silentConcealedSamples;
+        }
+        return samples / 48000;";
+    number(&page.eval(js))
 }
 
 async fn join(serve: &Serve, page: &str) -> WebRtcTransport {

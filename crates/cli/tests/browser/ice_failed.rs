@@ -25,8 +25,12 @@ fn a_page_behind_a_firewall() {
     let url = format!("{}?join&source=test&name=page", serve.page_url);
     let page = Page::open(Browser::shared(Kind::Chromium), &url, "page", FIREWALL);
     let said = page.wait_until(SAID, Duration::from_secs(60));
-    let failed = |name: &str| serve.events().iter().any(|event| event["event"] == name);
-    assert!(failed("peer_failed"), "the bot says so as well");
+    // On a busy machine it may be later with it than the page.
+    let told = (0..500).any(|_| {
+        page.eval("await probe.pause(20)");
+        serve.events().iter().any(|event| event["event"] == "peer_failed")
+    });
+    assert!(told, "the bot says so as well");
     // The second try fails like the first, and nothing is said anew.
     page.wait_until("probe.connections.length >= 3", Duration::from_secs(60));
     let problems = page.eval("return remotemedia.problems().filter((p) => p.code === 'ice-failed').length");

@@ -79,10 +79,18 @@
     return Math.max(-200, ...bins.slice(at - 3, at + 4));
   }
 
-  /** Waits for a tone near `hz`, and answers what is heard once it has lasted; after so many ms, what is heard instead. */
+  /**
+   * Waits until a tone near `hz` has been heard for a second, and answers it; after so many ms what is heard instead. A machine
+   * that is too busy to play for a moment makes gaps, which are noise: then it waits anew.
+   */
   async function hear(peer, hz, ms) {
-    await until(() => Math.abs(tone(peer).hz - hz) <= 5, ms).catch(() => {});
-    await pause(1_000);
+    const isIt = () => Math.abs(tone(peer).hz - hz) <= 5;
+    const heard = async () => {
+      if (!isIt()) return false;
+      await pause(1_000);
+      return isIt();
+    };
+    await until(heard, ms).catch(() => {});
     return tone(peer);
   }
 
@@ -96,8 +104,12 @@
     // The page lets no worklet in. Of so many samples at a time none gets lost while the page is busy.
     const tap = context.createScriptProcessor(4096, 1, 1);
     const source = context.createMediaStreamSource(stream);
-    const counted = { seconds: 0, changed: performance.now(), stop: () => (source.disconnect(), tap.disconnect()) };
-    tap.onaudioprocess = ({ inputBuffer }) => {
+    const counted = { seconds: 0, lost: 0, changed: performance.now(), stop: () => (source.disconnect(), tap.disconnect()) };
+    let next = null;
+    tap.onaudioprocess = ({ inputBuffer, playbackTime }) => {
+      // What a page that is too busy is not given.
+      if (next !== null && playbackTime - next > inputBuffer.duration / 2) counted.lost += playbackTime - next;
+      next = playbackTime + inputBuffer.duration;
       const samples = inputBuffer.getChannelData(0);
       for (let at = 0; at < samples.length; at += 128) {
         const power = samples.subarray(at, at + 128).reduce((sum, sample) => sum + sample * sample, 0) / 128;
@@ -108,10 +120,12 @@
     loudness.set(peer, counted);
   }
 
-  /** For how many seconds a peer was loud, once that has been so and it has been quiet again for half a second. */
+  /** For how many seconds a peer was loud, once that has been so and it has been quiet again for half a second, and how many
+   * of the seconds since were not listened to. */
   async function loudFor(peer, ms) {
     await until(() => loudness.get(peer).seconds && performance.now() - loudness.get(peer).changed > 500, ms);
-    return loudness.get(peer).seconds;
+    const { seconds, lost } = loudness.get(peer);
+    return { seconds, lost };
   }
 
   const COUNTERS = {
