@@ -45,3 +45,25 @@ fn name_of(argument: &str) -> Option<&str> {
         file.extension().is_some_and(|extension| ["yaml", "yml", "json"].iter().any(|known| extension == *known));
     file.file_stem().filter(|_| is_manifest)?.to_str()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pipeline_is_known_by_its_file_however_it_is_given() {
+        assert_eq!(name_of("--manifest=examples/conference.yaml"), Some("conference"));
+        assert_eq!(name_of("my/mirror.json"), Some("mirror"));
+        assert_eq!(name_of("--manifest"), None);
+        assert_eq!(name_of("127.0.0.1:8080"), None);
+    }
+
+    #[test]
+    fn the_menu_names_files_that_are_there_and_each_once() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
+        let names: Vec<_> = PIPELINES.iter().filter_map(|pipeline| name_of(pipeline)).collect();
+        assert!(PIPELINES.iter().all(|pipeline| root.join(pipeline).is_file()));
+        assert!((1..names.len()).all(|index| !names[..index].contains(&names[index])), "{names:?}");
+        assert_eq!(names.len(), PIPELINES.len());
+    }
+}

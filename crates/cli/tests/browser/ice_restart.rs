@@ -75,7 +75,7 @@ fn check(kind: Kind, codec: &str, starters: &[Starter]) {
         page.run_for(Duration::from_secs(3));
         let seen = page.watched(BOT);
         let audio = audio_packets(&page) - audio_before;
-        let echoed = page.echoes_text("still here", Duration::from_secs(20));
+        let echoed = page.echoes_text("still here", Duration::from_secs(5));
         let verdict = if seen.longest_gap > WANTED_GAP { ", more than wanted" } else { "" };
         println!(
             "{kind:?} {codec}: {starter:?} restarts; credentials of both sides are new after {renewed:.2?} and in use {used:.2?} later, \
