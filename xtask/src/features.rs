@@ -10,11 +10,21 @@ use crate::{
 /// The feature that links the system's libvpx, and the package that does so.
 const VPX: (&str, &str) = ("vpx", "libvpx-native-sys");
 
-/// Checks that each library that ships builds alone, with each sensible choice of the features that its own code knows, and
-/// that libvpx is not needed where `vpx` is off.
+/// What tests look at in a build without features: that it names the feature to turn on.
+const OFF: &[&str] = &[
+    "--package=remotemedia-codecs",
+    "--package=remotemedia-nodes",
+    "--no-default-features",
+    "--lib",
+    "--test=features",
+    "--test=files_off",
+];
+
+/// Checks that each crate that ships builds alone, with each sensible choice of the features that its own code knows, that
+/// libvpx is not needed where `vpx` is off, and that what is off is told by name.
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     let mut runs = 0;
-    for package in workspace.packages.iter().filter(|package| package.is_library() && layers::ships(&package.name)) {
+    for package in workspace.packages.iter().filter(|package| layers::ships(&package.name)) {
         for choice in choices(&own_features(package)?) {
             runs += 1;
             let mut clippy = shell::cargo(&workspace.root);
@@ -24,7 +34,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
                 "--quiet",
                 "--package",
                 &package.name,
-                "--lib",
+                if package.is_library() { "--lib" } else { "--bins" },
                 "--no-default-features",
             ]);
             if !choice.is_empty() {
@@ -37,6 +47,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
         }
     }
     println!("features: {runs} choices build");
+    shell::run(shell::cargo(&workspace.root).args(["test", "--locked", "--quiet"]).args(OFF))?;
     Ok(())
 }
 

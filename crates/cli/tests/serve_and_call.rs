@@ -1,15 +1,20 @@
 //! `remotemedia serve` and `remotemedia call`: two programs that hold a call, and what they say when something is wrong.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "support/http.rs"]
+mod http;
+
 use std::{
     fs,
-    io::{BufRead, BufReader, Read, Write},
-    net::{TcpListener, TcpStream},
+    io::{BufRead, BufReader, Read},
+    net::TcpListener,
     path::Path,
     process::{Child, ChildStdout, Command, Output, Stdio},
 };
 
 use serde_json::Value;
+
+use self::http::http;
 
 fn remotemedia(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_remotemedia"));
@@ -48,23 +53,6 @@ impl Serve {
                 return event;
             }
         }
-    }
-
-    /// Status line and body of an answer.
-    fn http(&self, method: &str, path: &str, body: &str) -> (String, String) {
-        let address = self.signaling.strip_prefix("ws://").unwrap();
-        let mut stream = TcpStream::connect(address).unwrap();
-        write!(
-            stream,
-            "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Type: application/json\r\n\
-             Content-Length: {}\r\n\r\n{body}",
-            body.len()
-        )
-        .unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        (head.lines().next().unwrap().to_owned(), body.to_owned())
     }
 }
 
@@ -234,9 +222,9 @@ fn two_participants_play_files_to_each_other_and_end_when_these_end() {
 #[test]
 fn what_the_page_asks_is_answered_and_what_it_asks_wrongly_is_explained() {
     let serve = Serve::start(&[]);
-    let (status, body) = serve.http("GET", "/", "");
+    let (status, body) = http(&serve.signaling, "GET", "/", "");
     assert!(status.contains("200") && body.contains("<html"), "{status}");
-    let (status, body) = serve.http("GET", "/api/info", "");
+    let (status, body) = http(&serve.signaling, "GET", "/api/info", "");
     let info: Value = serde_json::from_str(&body).unwrap();
     assert!(status.contains("200") && info["bot"] == "remotemedia" && info["default_pipeline"] == "echo", "{body}");
     for (method, path, sent, code, said) in [
@@ -252,12 +240,12 @@ fn what_the_page_asks_is_answered_and_what_it_asks_wrongly_is_explained() {
         ("POST", "/api/peers/no%20name/restart-ice", "", "404", "no name"),
         ("GET", "/nothing/here", "", "404", "nothing"),
     ] {
-        let (status, body) = serve.http(method, path, sent);
+        let (status, body) = http(&serve.signaling, method, path, sent);
         let error: Value = serde_json::from_str(&body).unwrap();
         assert!(status.contains(code), "{method} {path}: {status}");
         assert!(error["error"].as_str().unwrap().contains(said), "{method} {path}: {body}");
     }
-    assert!(serve.http("GET", "/page/../Cargo.toml", "").0.contains("404"));
+    assert!(http(&serve.signaling, "GET", "/page/../Cargo.toml", "").0.contains("404"));
 }
 
 #[test]

@@ -1,14 +1,12 @@
 //! What the arguments of `remotemedia serve` change for those who meet its bot.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "support/http.rs"]
+mod http;
 #[path = "support/process.rs"]
 mod process;
 
-use std::{
-    io::{Read, Write},
-    net::TcpStream,
-    path::PathBuf,
-};
+use std::path::PathBuf;
 
 use remotemedia_signaling::{
     client::{Announcement, ClientConfig, SignalingClient},
@@ -16,7 +14,10 @@ use remotemedia_signaling::{
 };
 use serde_json::{Value, json};
 
-use self::process::{PATIENCE, Process, mirror, serve};
+use self::{
+    http::http,
+    process::{PATIENCE, Process, mirror, serve},
+};
 
 struct Serve {
     _process: Process,
@@ -30,12 +31,7 @@ impl Serve {
     }
 
     fn info(&self) -> Value {
-        let address = self.signaling.strip_prefix("ws://").unwrap();
-        let mut stream = TcpStream::connect(address).unwrap();
-        write!(stream, "GET /api/info HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
+        serde_json::from_str(&http(&self.signaling, "GET", "/api/info", "").1).unwrap()
     }
 
     /// What a client called `name` is told when it enters a room.

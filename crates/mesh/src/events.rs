@@ -43,6 +43,21 @@ pub enum MeshEvent {
         /// To whom.
         peer: PeerId,
     },
+    /// Nothing of a kind of media that a peer sent has come for two seconds, while the connection stands: the peer muted it,
+    /// or its source stalled, which cannot be told apart here.
+    TrackMuted {
+        /// Whose.
+        peer: PeerId,
+        /// Audio or video; all of the peer's streams of that kind together.
+        kind: MediaKind,
+    },
+    /// Media of a kind comes again, after [`MeshEvent::TrackMuted`]. Told up to a second later.
+    TrackUnmuted {
+        /// Whose.
+        peer: PeerId,
+        /// Audio or video.
+        kind: MediaKind,
+    },
     /// A connection that stood is over.
     PeerDisconnected {
         /// To whom.

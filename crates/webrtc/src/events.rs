@@ -49,6 +49,21 @@ pub enum TransportEvent {
         /// Who.
         peer: PeerId,
     },
+    /// Nothing of a kind of media that a peer sent has come for two seconds, while the connection stands: the peer muted it,
+    /// or its source stalled, which cannot be told apart here. Meanwhile `recv_audio` gives silence, `recv_video` waits.
+    TrackMuted {
+        /// Whose.
+        peer: PeerId,
+        /// Audio or video; all of the peer's streams of that kind together.
+        kind: MediaKind,
+    },
+    /// Media of a kind comes again, after [`TransportEvent::TrackMuted`]. Told up to a second later.
+    TrackUnmuted {
+        /// Whose.
+        peer: PeerId,
+        /// Audio or video.
+        kind: MediaKind,
+    },
     /// The connection to a peer is over.
     PeerDisconnected {
         /// Who.
@@ -130,6 +145,8 @@ impl TransportEvent {
             MeshEvent::VideoUnavailable { peer, ours, theirs } => Self::VideoUnavailable { peer, ours, theirs },
             MeshEvent::PeerReconnecting { peer } => Self::PeerReconnecting { peer },
             MeshEvent::PeerReconnected { peer } => Self::PeerReconnected { peer },
+            MeshEvent::TrackMuted { peer, kind } => Self::TrackMuted { peer, kind },
+            MeshEvent::TrackUnmuted { peer, kind } => Self::TrackUnmuted { peer, kind },
             MeshEvent::PeerDisconnected { peer, reason } => Self::PeerDisconnected { peer, reason },
             MeshEvent::PeerFailed { peer, report } => Self::PeerFailed { peer, report },
             MeshEvent::IceServerFailed { peer, server } => Self::IceServerFailed { peer, server },

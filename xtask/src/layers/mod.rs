@@ -8,6 +8,7 @@ mod sources;
 mod table;
 mod tokens;
 mod traps;
+mod trees;
 
 use std::fmt;
 
@@ -41,7 +42,7 @@ pub(crate) fn ships(package: &str) -> bool {
     table::find(package).is_some_and(|known| known.floor != table::Floor::Tool)
 }
 
-/// Checks arrows between crates, every source file, and that the handbook and the page on the WebRTC stack tell the same
+/// Checks arrows between crates, what their tests bring, every source file, and that the handbook and the page on the WebRTC stack tell the same
 /// story.
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     let files = sources::read(workspace)?;
@@ -49,6 +50,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     violations.extend(sources::check(&files));
     violations.extend(handbook::check(workspace));
     violations.extend(traps::check(workspace, &files));
+    violations.extend(trees::check(workspace)?);
     violations.sort();
     for violation in &violations {
         eprintln!("{violation}");

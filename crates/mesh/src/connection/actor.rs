@@ -13,6 +13,7 @@ use super::{
     candidates::EarlyCandidates,
     control::Control,
     link::Link,
+    muted::Flow,
     outbox,
     peer::{Command, Inputs, Peer, Start},
     timers::RESTART_PATIENCE,
@@ -57,6 +58,8 @@ pub(super) struct Actor {
     /// When the peer connection has done all that follows from connecting.
     pub(super) settle_at: Option<Instant>,
     pub(super) measured: Measured,
+    /// Of audio and of video.
+    pub(super) flows: [Flow; 2],
     /// The peer offered: it wants the connection even if nobody here does any more.
     pub(super) wanted_by_peer: bool,
     pub(super) ignored_offer: Option<(String, String)>,
@@ -138,6 +141,7 @@ pub(crate) fn spawn(shared: &Arc<Shared>, peer: Arc<Peer>, inputs: Inputs) {
             status_at: None,
             settle_at: None,
             measured: Measured::default(),
+            flows: Default::default(),
             wanted_by_peer: false,
             ignored_offer: None,
             published: None,

@@ -13,6 +13,7 @@ mod framing;
 mod incoming;
 mod link;
 mod missing;
+mod muted;
 mod negotiation;
 mod no_video;
 mod outbox;

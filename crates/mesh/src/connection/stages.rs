@@ -7,6 +7,7 @@ use super::{
     actor::{Actor, End},
     build::{PcEvent, What},
     is_polite,
+    muted::Flow,
     peer::{PathState, PeerState},
     timers::{RESTART_PATIENCE, STATUS_INTERVAL},
 };
@@ -114,6 +115,7 @@ impl Actor {
         self.deadline = Some(self.started + self.shared.config.connect_timeout);
         (self.restart_at, self.down_at, self.suspected) = (None, None, None);
         (self.heartbeat_at, self.status_at) = (None, None);
+        self.flows.iter_mut().for_each(Flow::begin_anew);
         self.report = ConnectionReport::default();
         self.peer.snapshot.lock().reconnecting = false;
         self.peer.path.send_replace(PathState::Opening);

@@ -89,6 +89,7 @@ impl Actor {
         if due(self.status_at) {
             self.status_at = Some(now + STATUS_INTERVAL);
             self.measure(now);
+            self.follow_flow(now);
         }
         Ok(())
     }

@@ -21,7 +21,7 @@ use super::{
     lanes::Lanes,
     members::{Added, Handle, Membership, State},
     outputs::Outputs,
-    worker::{Running, Worker},
+    worker::{Outcome, Running, Worker},
 };
 use crate::{
     engine::{Engine, Inbox},
@@ -34,7 +34,7 @@ pub(super) struct Supervisor {
     route: Arc<Route>,
     parts: Parts,
     claim: Option<MessageClaim>,
-    workers: JoinSet<()>,
+    workers: JoinSet<Outcome>,
     /// Whom each of them is for; nobody, for the one that all share.
     owners: HashMap<task::Id, (PeerId, Arc<Inbox>)>,
     /// The way into a shared session.
@@ -88,7 +88,7 @@ impl Supervisor {
                 },
                 Some(added) = additions.recv() => self.add(added),
                 Some((peer, inbox)) = self.leaving.recv() => self.ended(&peer, &inbox),
-                Some(ended) = self.workers.join_next_with_id() => self.stopped(ended.map(|(id, ())| id)),
+                Some(ended) = self.workers.join_next_with_id() => self.stopped(ended),
             }
         }
     }
@@ -188,13 +188,25 @@ impl Supervisor {
         (Handle { commands, running, outputs_dropped }, worker)
     }
 
-    fn stopped(&mut self, worker: Result<task::Id, JoinError>) {
-        let id = worker.as_ref().map_or_else(JoinError::id, |id| *id);
-        if let Err(error) = worker {
-            tracing::error!(%error, "a route's worker went down");
-        }
+    fn stopped(&mut self, worker: Result<(task::Id, Outcome), JoinError>) {
+        let (id, given_up) = match worker {
+            Ok((id, outcome)) => (id, outcome == Outcome::GivenUp),
+            Err(error) => {
+                tracing::error!(%error, "a route's worker went down");
+                (error.id(), false)
+            }
+        };
         match self.owners.remove(&id) {
-            Some((peer, inbox)) => self.ended(&peer, &inbox),
+            Some((peer, inbox)) => {
+                if given_up {
+                    self.state.set_taken(&peer, false);
+                }
+                self.ended(&peer, &inbox);
+            }
+            None if given_up => {
+                self.state.members.lock().drain().for_each(|(_, member)| member.left.cancel());
+                self.state.stop.cancel();
+            }
             None => self.state.members.lock().values().for_each(|member| member.left.cancel()),
         }
     }

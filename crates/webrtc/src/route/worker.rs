@@ -40,6 +40,15 @@ pub(super) struct Running {
     pub(super) control: Option<SessionControl>,
 }
 
+/// How a worker ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// Nothing more can come.
+    Over,
+    /// Its pipeline failed, and the policy is to leave it at that.
+    GivenUp,
+}
+
 /// Runs media through one pipeline after another until nothing more can come.
 pub(super) struct Worker {
     pub(super) source: Source,
@@ -65,7 +74,7 @@ enum End {
 }
 
 impl Worker {
-    pub(super) async fn run(mut self) {
+    pub(super) async fn run(mut self) -> Outcome {
         loop {
             let started = Instant::now();
             let manifest = Arc::clone(&self.running.lock().manifest);
@@ -78,11 +87,15 @@ impl Worker {
                 }
             };
             let end = match end {
+                End::Failed if self.policy == FailurePolicy::End => return Outcome::GivenUp,
                 End::Failed => self.after_failure(started).await,
                 end => end,
             };
             match end {
-                End::SourceOver => return self.outputs.flush(DRAIN).await,
+                End::SourceOver => {
+                    self.outputs.flush(DRAIN).await;
+                    return Outcome::Over;
+                }
                 End::Replaced(Replace { manifest, done }) => {
                     self.running.lock().manifest = manifest;
                     // It was checked; should it fail all the same, the route's policy applies to it.
@@ -180,7 +193,7 @@ impl Worker {
         let restart = async {
             match self.policy {
                 FailurePolicy::Restart => sleep_until(started + RESTART_SPACING).await,
-                FailurePolicy::Bypass | FailurePolicy::Mute => std::future::pending().await,
+                FailurePolicy::Bypass | FailurePolicy::Mute | FailurePolicy::End => std::future::pending().await,
             }
         };
         tokio::select! {

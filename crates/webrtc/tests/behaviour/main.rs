@@ -11,6 +11,7 @@ mod call;
 mod codec_preference;
 mod conference;
 mod coturn;
+mod failures;
 mod frame_rate;
 mod late_joiner;
 mod lifecycle;

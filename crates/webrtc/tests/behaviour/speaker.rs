@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use remotemedia_netsim::virt::run_virtual;
 use remotemedia_runtime_core::data::RuntimeData;
-use remotemedia_webrtc::{AudioFrame, MediaKind, Target, WebRtcTransport};
+use remotemedia_webrtc::{AudioFrame, MediaKind, Target, TransportEvent, WebRtcTransport};
 use tokio::{
     task::JoinHandle,
     time::{Instant, sleep, timeout},
@@ -112,6 +112,7 @@ fn muted_media_is_not_sent_and_comes_back() {
     run_virtual(363, |network| async move {
         let world = World::clean(network);
         let (bot, alice) = (world.join("bot").await, world.join("alice").await);
+        let mut events = alice.events();
         alice.connect_peer("bot").await.unwrap();
         let sender = bot.clone();
         let clip = clip();
@@ -143,6 +144,18 @@ fn muted_media_is_not_sent_and_comes_back() {
         assert!(sees().await);
         loudness().await;
         assert!(loudness().await > 0.1);
+        let mut told = Vec::new();
+        while let Ok(Some(event)) = timeout(Duration::from_millis(1), events.next()).await {
+            match event {
+                TransportEvent::TrackMuted { peer, kind } => told.push((peer, kind, true)),
+                TransportEvent::TrackUnmuted { peer, kind } => told.push((peer, kind, false)),
+                _ => {}
+            }
+        }
+        for kind in [MediaKind::Audio, MediaKind::Video] {
+            let of_kind = told.iter().filter(|(peer, other, _)| *peer == "bot" && *other == kind);
+            assert_eq!(of_kind.map(|(.., muted)| *muted).collect::<Vec<_>>(), [true, false], "{kind:?}");
+        }
         sending.abort();
     });
 }

@@ -1,0 +1,188 @@
+//! Pipelines that fail while media goes through them.
+
+use std::{sync::Arc, time::Duration};
+
+use remotemedia_netsim::virt::run_virtual;
+use remotemedia_runtime_core::{data::RuntimeData, manifest::Manifest, node::NodeRegistry};
+use remotemedia_webrtc::{
+    Attachment, DataChannelMessage, FailurePolicy, Route, TransportEvent, TransportEvents, WebRtcTransport,
+};
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::world::{PICTURE, World, clip, level, listen, picture, tone};
+
+/// A registry with a node that passes everything on and fails at the text "boom".
+fn with_bomb() -> Arc<NodeRegistry> {
+    let mut registry = NodeRegistry::with_builtin();
+    registry.register_fn("Bomb", |input, out| {
+        if input.as_text() == Some("boom") {
+            return Err("it went off".into());
+        }
+        out.emit(input);
+        Ok(())
+    });
+    Arc::new(registry)
+}
+
+/// Alice calls a bot whose pipeline can be blown up.
+struct Call {
+    bot: WebRtcTransport,
+    alice: WebRtcTransport,
+    attachment: Attachment,
+    events: TransportEvents,
+}
+
+impl Call {
+    async fn begin(world: &World, policy: FailurePolicy) -> Self {
+        let bot = world.join_in("bot", |_| {}, |e| e.nodes = Some(with_bomb())).await;
+        let alice = world.join("alice").await;
+        let bomb = Manifest::from_yaml("pipeline: { nodes: [{ id: bomb, type: Bomb }] }").unwrap();
+        let route = Route::from_all().with_messages().on_failure(policy);
+        let attachment = bot.attach(Arc::new(bomb), route).await.unwrap();
+        let events = bot.events();
+        alice.connect_peer("bot").await.unwrap();
+        Self { bot, alice, attachment, events }
+    }
+
+    async fn say(&self, payload: &str) {
+        self.alice.send_data_channel_message("bot", &text(payload)).await.unwrap();
+    }
+
+    /// Whether a message of alice's comes back.
+    async fn is_answered(&self) -> bool {
+        self.say("answer me").await;
+        timeout(Duration::from_millis(500), self.alice.recv_data_channel_message()).await.is_ok()
+    }
+
+    async fn blow_up(&mut self) {
+        self.say("boom").await;
+        loop {
+            if let TransportEvent::PipelineFailed { peer, error, ended } = self.events.next().await.unwrap() {
+                assert!(peer.unwrap() == "alice" && ended);
+                assert!(error.to_string().contains("bomb") && error.to_string().contains("it went off"), "{error}");
+                return;
+            }
+        }
+    }
+}
+
+fn text(payload: &str) -> DataChannelMessage {
+    DataChannelMessage::Text { payload: payload.into() }
+}
+
+/// Whether a message is answered after the pipeline has failed, and one that is sent three seconds later.
+fn after_a_failure(policy: FailurePolicy) -> (bool, bool) {
+    run_virtual(306, move |network| async move {
+        let world = World::clean(network);
+        let mut call = Call::begin(&world, policy).await;
+        assert!(call.is_answered().await);
+        call.blow_up().await;
+        sleep(Duration::from_millis(50)).await;
+        let at_once = call.is_answered().await;
+        sleep(Duration::from_secs(3)).await;
+        let later = call.is_answered().await;
+        assert_eq!(call.alice.list_peers().await.unwrap().len(), 1, "the call lives");
+        (at_once, later)
+    })
+}
+
+#[test]
+fn a_failure_is_reported_and_the_policy_decides_over_messages_while_the_call_lives() {
+    assert_eq!(after_a_failure(FailurePolicy::Mute), (false, false));
+    assert_eq!(after_a_failure(FailurePolicy::Bypass), (true, true));
+    assert_eq!(after_a_failure(FailurePolicy::End), (false, false));
+    let (_, later) = after_a_failure(FailurePolicy::Restart);
+    assert!(later);
+}
+
+/// How loud alice hears herself before and after a failure, and whether she sees herself.
+fn media_around_a_failure(policy: FailurePolicy) -> [(f32, bool); 2] {
+    run_virtual(308, move |network| async move {
+        let world = World::clean(network);
+        let mut call = Call::begin(&world, policy).await;
+        let (sender, clip) = (call.alice.clone(), clip());
+        let sending = tokio::spawn(async move {
+            for n in 0.. {
+                sender.send_to_peer("bot", &RuntimeData::from(picture(&clip, n as u16))).await.unwrap();
+                for part in 0..2 {
+                    sender.send_to_peer("bot", &tone(48_000, (n * 2 + part) * 960, 960, &[0.3])).await.unwrap();
+                }
+                sleep(PICTURE).await;
+            }
+        });
+        let alice = call.alice.clone();
+        let comes_back = async || {
+            // What is under way is not what is asked for.
+            sleep(Duration::from_secs(2)).await;
+            while timeout(Duration::ZERO, alice.recv_video("bot")).await.is_ok() {}
+            let heard = async || listen(&alice, "bot", Instant::now() + Duration::from_secs(1)).await;
+            heard().await;
+            let loud = level(&heard().await);
+            (loud, timeout(Duration::from_millis(500), alice.recv_video("bot")).await.is_ok())
+        };
+        let before = comes_back().await;
+        call.blow_up().await;
+        let after = comes_back().await;
+        sending.abort();
+        [before, after]
+    })
+}
+
+#[test]
+fn sound_and_pictures_stop_go_on_as_they_came_or_come_again_as_the_policy_says() {
+    for (policy, goes_on) in [
+        (FailurePolicy::Mute, false),
+        (FailurePolicy::Bypass, true),
+        (FailurePolicy::Restart, true),
+        (FailurePolicy::End, false),
+    ] {
+        let [before, after] = media_around_a_failure(policy);
+        println!("{policy:?}: {before:?}, then {after:?}");
+        assert!(before.0 > 0.1 && before.1, "{policy:?} before: {before:?}");
+        let is_as_it_should = if goes_on { after.0 > before.0 * 0.9 && after.1 } else { after.0 < 0.001 && !after.1 };
+        assert!(is_as_it_should, "{policy:?} after: {after:?}");
+    }
+}
+
+#[test]
+fn a_pipeline_that_ended_gives_messages_back_until_the_peer_is_added_again() {
+    run_virtual(309, |network| async move {
+        let world = World::clean(network);
+        let mut call = Call::begin(&world, FailurePolicy::End).await;
+        assert!(call.is_answered().await);
+        call.blow_up().await;
+        while !call.attachment.peers().is_empty() {
+            sleep(Duration::from_millis(10)).await;
+        }
+        call.say("to the program").await;
+        let (peer, message) = call.bot.recv_data_channel_message().await.unwrap().unwrap();
+        assert!(peer == "alice" && message == text("to the program"));
+        call.attachment.add_peer("alice").await.unwrap();
+        assert!(call.is_answered().await);
+    });
+}
+
+#[test]
+fn a_shared_pipeline_that_ended_is_over_for_everybody() {
+    run_virtual(310, |network| async move {
+        let world = World::clean(network);
+        let bot = world.join_in("bot", |_| {}, |e| e.nodes = Some(with_bomb())).await;
+        let (alice, bob) = (world.join("alice").await, world.join("bob").await);
+        let bomb = Manifest::from_yaml("pipeline: { nodes: [{ id: bomb, type: Bomb }] }").unwrap();
+        let route = Route::from_all().shared().with_messages().on_failure(FailurePolicy::End);
+        let attachment = bot.attach(Arc::new(bomb), route).await.unwrap();
+        for peer in [&alice, &bob] {
+            peer.connect_peer("bot").await.unwrap();
+            peer.send_data_channel_message("bot", &text("there?")).await.unwrap();
+            assert_eq!(peer.recv_data_channel_message().await.unwrap().unwrap().1, text("there?"));
+        }
+        assert_eq!(attachment.peers().len(), 2);
+        alice.send_data_channel_message("bot", &text("boom")).await.unwrap();
+        while !attachment.peers().is_empty() {
+            sleep(Duration::from_millis(10)).await;
+        }
+        bob.send_data_channel_message("bot", &text("to the program")).await.unwrap();
+        let (peer, message) = bot.recv_data_channel_message().await.unwrap().unwrap();
+        assert!(peer == "bob" && message == text("to the program"));
+    });
+}
