@@ -60,7 +60,7 @@ export class Controls {
     const label = on ? whenOn : whenOff;
     button.replaceChildren(icon(on ? name : `${name}-off`));
     button.classList.toggle("off", !on);
-    button.setAttribute("aria-pressed", String(!on));
+    // The label says what a click does; a pressed state beside it would say the opposite.
     button.setAttribute("aria-label", label);
     button.title = label;
     button.disabled = disabled;

@@ -16,7 +16,10 @@ const TEXTS = {
   ],
   "no-webrtc": ["This browser cannot make calls.", "Use a current Chrome, Edge, Firefox or Safari with WebRTC switched on."],
   "server-unreachable": ["The server does not answer.", "See whether “remotemedia serve” is running, then join again."],
-  "server-gone": ["The connection to the server is lost.", "Reconnecting… Calls go on meanwhile."],
+  "server-gone": [
+    "The connection to the server is lost.",
+    "This page reconnects by itself, and calls go on meanwhile. If it takes long, see whether “remotemedia serve” is running.",
+  ],
   "name-taken": ["Somebody in this room has that name already.", "Choose another name and join again."],
   "room-full": ["The room is full.", "Choose another room, or wait until somebody leaves."],
   "ice-failed": [
@@ -29,7 +32,7 @@ const TEXTS = {
   ],
   "codec-missing": ["This browser does not have the chosen codec.", "The call uses another one."],
   "no-common-codec": ["This browser and the peer have no video codec in common.", "Sound and messages go on."],
-  "peer-gone": ["The peer left without a word.", "It may come back by itself; you can also call again."],
+  "peer-gone": ["The peer left without a word.", "You are connected again as soon as it comes back."],
   "autoplay-blocked": ["The browser plays no sound before you touch the page.", "Click to hear."],
 };
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{
     driver::{Browser, Kind},
-    page::{Page, has_decoded},
+    page::{Page, has_decoded, is_full_size},
     picture::{self, TEST_PICTURE},
     serve::{Call, Serve},
     sound, turn,
@@ -29,7 +29,7 @@ fn check(kind: Kind, codec: &str) {
     let name = codec.to_lowercase();
     let [video_file, audio_file] = [&video, &audio].map(|path| path.to_str().unwrap());
     let media = ["--codec", &name, "--record-video", video_file, "--record-audio", audio_file];
-    let other = ["--room", "quiet", "--duration", "6", "--message", "hello, page"];
+    let other = ["--room", "quiet", "--duration", "90", "--message", "hello, page"];
     let call = serve.call(&page.name, &[media, other].concat());
     let connected = page.connected_to(Call::NAME, Duration::from_secs(5));
     page.wait_until(&has_decoded(Call::NAME, 0), Duration::from_secs(3));
@@ -39,19 +39,30 @@ fn check(kind: Kind, codec: &str) {
     let tone = page.hears(Call::NAME, 440.0, Duration::from_secs(2));
     let told = format!("remotemedia.messages().some((m) => m.from === {:?} && m.text === 'hello, page')", Call::NAME);
     page.wait_until(&told, Duration::from_secs(5));
+    page.wait_until(&is_full_size(Call::NAME), Duration::from_secs(30));
+    let large = page.wait_until(&format!("{SENT}.width === 640 && {SENT}.height === 360"), Duration::from_secs(30));
+    // The caller reports the size of the last picture that it decoded.
+    page.run_for(Duration::from_secs(1));
+    page.eval(&format!("remotemedia.hangUp({:?})", Call::NAME));
     let lines = call.finish(Duration::from_secs(60));
     let figures = &lines.last().unwrap()["peers"][&page.name];
     let (quarters, pictures) = picture::recorded(&video);
     let (hz, amplitude, seconds) = sound::recorded(&audio);
     println!(
-        "{kind:?} {codec}: connected after {connected:.2?} of the page's time, the page decodes {rate:.1} frames/s and hears {tone}; \
-         recorded {pictures} pictures and {seconds:.1} s of {hz:.1} Hz with amplitude {amplitude:.2}; {figures}"
+        "{kind:?} {codec}: connected after {connected:.2?} of the page's time, the page decodes {rate:.1} frames/s and hears {tone}, \
+         and sends 640x360 after another {large:.2?}; recorded {pictures} pictures and {seconds:.1} s of {hz:.1} Hz with amplitude \
+         {amplitude:.2}; {figures}"
     );
     assert!(rate >= 15.0, "{rate} frames/s");
     assert_eq!(stats["in"]["video"]["codec"], codec);
     assert_eq!(figures["video"]["codec"], codec, "{figures}");
     assert!(figures["video"]["frames"].as_u64() > Some(0), "{figures}");
+    assert_eq!(figures["video"]["width"], 640, "{figures}");
+    assert_eq!(figures["video"]["height"], 360, "{figures}");
     assert_eq!(quarters, TEST_PICTURE);
     assert!((hz - 660.0).abs() <= 5.0, "{hz} Hz");
     assert!((0.1..0.35).contains(&amplitude), "{amplitude}");
 }
+
+/// The pictures that the page sends to the caller.
+const SENT: &str = "(await remotemedia.stats('caller')).out.video";

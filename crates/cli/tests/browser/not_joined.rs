@@ -89,7 +89,7 @@ fn check(browser: &Browser, code: &str, words: &str, script: &str) {
 }
 
 /// Waits until the page says why it did not join, and answers what the button in that text says.
-fn refused(page: &Page, code: &str, words: &str) -> Value {
+pub(crate) fn refused(page: &Page, code: &str, words: &str) -> Value {
     page.wait_until(&format!("remotemedia.problems().some((p) => p.code === {code:?})"), Duration::from_secs(20));
     let seen = page.eval(
         "const card = document.getElementById('join-problem');

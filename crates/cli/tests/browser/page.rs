@@ -79,8 +79,27 @@ impl Page {
 
     /// Clicks, as a person does, on what a CSS selector finds.
     pub(crate) fn click(&self, selector: &str) {
-        call(json!({"command": "click", "page": self.handle, "selector": selector}), PATIENCE)
-            .unwrap_or_else(|error| panic!("{}: {error}", self.name));
+        self.carry_out(json!({"command": "click", "selector": selector}));
+    }
+
+    /// Types a text, as a person does, into what has the focus.
+    pub(crate) fn type_text(&self, text: &str) {
+        self.carry_out(json!({"command": "type", "text": text}));
+    }
+
+    /// Presses a key, such as "Enter" or "Tab".
+    pub(crate) fn press(&self, key: &str) {
+        self.carry_out(json!({"command": "press", "key": key}));
+    }
+
+    /// Makes the window so large.
+    pub(crate) fn resize(&self, width: u32, height: u32) {
+        self.carry_out(json!({"command": "viewport", "width": width, "height": height}));
+    }
+
+    /// Has the machine prefer "light" or "dark" colours. Chromium only.
+    pub(crate) fn prefer_colours(&self, scheme: &str) {
+        self.carry_out(json!({"command": "colours", "scheme": scheme}));
     }
 
     pub(crate) fn reload(&self) {
@@ -177,6 +196,11 @@ impl Page {
         }
     }
 
+    fn carry_out(&self, mut command: Value) {
+        command["page"] = self.handle.clone();
+        call(command, PATIENCE).unwrap_or_else(|error| panic!("{}: {error}", self.name));
+    }
+
     fn run(&self, js: &str, timeout: Duration) -> Value {
         let command = json!({"command": "eval", "page": self.handle, "js": js});
         call(command, timeout).unwrap_or_else(|error| panic!("{}: {error}\n  in {js}", self.name))
@@ -219,6 +243,13 @@ pub(crate) fn channel_is_open(peer: &str) -> String {
 /// A condition: more than so many pictures of a peer have been decoded.
 pub(crate) fn has_decoded(peer: &str, more_than: u64) -> String {
     format!("(await remotemedia.stats({peer:?})).in.video.frames_decoded > {more_than}")
+}
+
+/// A condition: the pictures that come from a peer are as large as test pictures are. Chromium begins with less, and asks for
+/// more step by step.
+pub(crate) fn is_full_size(peer: &str) -> String {
+    let video = format!("document.querySelector('article[data-peer={peer:?}] video')");
+    format!("{video}.videoWidth === 640 && {video}.videoHeight === 360")
 }
 
 /// A number that must be there.

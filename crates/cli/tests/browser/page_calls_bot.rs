@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{
     driver::{Browser, Kind},
-    page::{Page, has_decoded, number},
+    page::{Page, has_decoded, is_full_size, number},
     picture::MIRRORED,
     serve::{BOT, Serve},
     turn,
@@ -26,6 +26,8 @@ fn check(kind: Kind, codec: &str) {
     let connected = page.connected_to(BOT, Duration::from_secs(10));
     let seen = page.wait_until(&has_decoded(BOT, 0), Duration::from_secs(10));
     let rate = page.frame_rate(BOT, Duration::from_secs(3));
+    // What comes back is as large as what the bot decoded.
+    let large = page.wait_until(&is_full_size(BOT), Duration::from_secs(30));
     let stats = page.stats(BOT);
     page.shows(BOT, MIRRORED, Duration::from_secs(5));
     let tone = page.hears(BOT, 440.0, Duration::from_secs(5));
@@ -33,7 +35,7 @@ fn check(kind: Kind, codec: &str) {
     let binary = page.echoes_binary(60_000, Duration::from_secs(5));
     println!(
         "{kind:?} {codec}: connected after {connected:.2?} ({} ms as the page counts), first picture {seen:.2?} later, {rate:.1} \
-         frames/s of {}x{}, {tone}, text back after {text:.0?}, 60 kB after {binary:.0?}, round trip {} ms",
+         frames/s, {}x{} another {large:.2?} later, {tone}, text back after {text:.0?}, 60 kB after {binary:.0?}, round trip {} ms",
         stats["connect_ms"], stats["in"]["video"]["width"], stats["in"]["video"]["height"], stats["rtt_ms"],
     );
     for direction in ["in", "out"] {

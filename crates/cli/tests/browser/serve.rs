@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 pub(crate) use self::process::example;
-use self::process::{Process, mirror, serve};
+use self::process::{Process, mirror, serve, serve_at};
 use crate::page::Page;
 
 /// The bot's name.
@@ -29,9 +29,22 @@ impl Serve {
     /// The same with further arguments.
     pub(crate) fn start_with(further: &[&str]) -> Self {
         let mirror = mirror();
-        let (process, ready) = serve(&[&["--manifest", mirror.to_str().unwrap()], further].concat());
+        Self::of(serve(&[&["--manifest", mirror.to_str().unwrap()], further].concat()))
+    }
+
+    /// The same as `start` at an address that another one had.
+    pub(crate) fn start_at(address: &str) -> Self {
+        Self::of(serve_at(address, &["--manifest", mirror().to_str().unwrap()]))
+    }
+
+    fn of((process, ready): (Process, Value)) -> Self {
         let url = |name: &str| ready[name].as_str().unwrap().to_owned();
         Self { signaling_url: url("signaling_url"), page_url: url("page_url"), process }
+    }
+
+    /// Kills it, so that nobody is told, and answers the address that it had.
+    pub(crate) fn kill(self) -> String {
+        self.page_url.trim_start_matches("http://").trim_end_matches('/').to_owned()
     }
 
     /// Starts `remotemedia call`, under the name `caller`, to the peer `to`.

@@ -34,7 +34,12 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A server with the bot on a free port, and what it said when it was ready.
 pub(crate) fn serve(arguments: &[&str]) -> (Process, Value) {
-    let own = ["serve", "--listen", "127.0.0.1:0", "--json"];
+    serve_at("127.0.0.1:0", arguments)
+}
+
+/// The same at an address.
+pub(crate) fn serve_at(address: &str, arguments: &[&str]) -> (Process, Value) {
+    let own = ["serve", "--listen", address, "--json"];
     let process = Process::remotemedia("serve", &[&own, arguments].concat());
     let ready = process.event("ready", PATIENCE);
     (process, ready)

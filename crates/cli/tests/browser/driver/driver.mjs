@@ -60,6 +60,16 @@ const COMMANDS = {
     await lookUp(pages, page, 'page').page.click(selector);
   },
 
+  /** `{page, text}`: typed into what has the focus. */
+  async type({ page, text }) {
+    await lookUp(pages, page, 'page').page.keyboard.type(text);
+  },
+
+  /** `{page, key}`: one key, such as "Tab". */
+  async press({ page, key }) {
+    await lookUp(pages, page, 'page').page.keyboard.press(key);
+  },
+
   /** `{page}` */
   async reload({ page }) {
     await lookUp(pages, page, 'page').page.reload();
@@ -87,6 +97,11 @@ const COMMANDS = {
   async viewport({ page, width, height, scale = 1, mobile }) {
     const touch = mobile === undefined ? {} : { isMobile: mobile, hasTouch: mobile };
     await lookUp(pages, page, 'page').page.setViewport({ width, height, deviceScaleFactor: scale, ...touch });
+  },
+
+  /** `{page, scheme: "light"|"dark"}`: what the machine prefers. Not in Firefox. */
+  async colours({ page, scheme }) {
+    await lookUp(pages, page, 'page').page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value: scheme }]);
   },
 
   /** `{page}` → its console's lines and its uncaught errors so far, each `"level: text"`. */
