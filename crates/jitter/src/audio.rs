@@ -54,6 +54,7 @@ pub struct AudioPacket {
 ///   nothing at all has come, playout waits, concealing: nothing of what arrives later is lost.
 /// - A jump of the timestamp without one of the sequence number is a pause of the sender (DTX). It is filled with comfort noise
 ///   and not counted as loss.
+/// - When nothing has come for a second, what is made up fades out within half a second.
 /// - A jump of more than 2 s between timestamps and arrival times begins the timeline anew.
 ///
 /// At most 512 packets wait here; the oldest go first and count as discarded.
@@ -84,6 +85,8 @@ const MOST_EXCESS_MICROS: i64 = 500_000;
 const LONGEST_CONCEALMENT_MICROS: i64 = 500_000;
 /// A pause this long without any packet counts as concealment, not as one that the sender may have made.
 const LONGEST_OPEN_PAUSE_MICROS: i64 = 1_000_000;
+/// How long what is made up then takes to fade out: a decoder goes on with noise for ever.
+const FADE_OUT_MICROS: i64 = 500_000;
 /// A gap between consecutive packets up to this long is inaccuracy, not a pause.
 const LEAST_PAUSE_MICROS: i64 = 2_500;
 /// Length of the fade where something was cut out.
@@ -418,11 +421,18 @@ impl<D: PacketDecoder> AudioPlayout<D> {
     fn conceal(&mut self, samples: i64, pause: Pause) {
         let Ok(samples @ 1..) = usize::try_from(samples) else { return };
         let values = samples * usize::from(self.config.channels);
+        let waited = self.position.as_ref().filter(|_| pause == Pause::Open).map_or(0, |position| position.waited);
+        let (gain_from, gain_to) = (self.gain_after(waited), self.gain_after(waited + samples as i64));
         let mut energy = 0.0;
         self.queue.append(None, |out| {
             let before = out.len();
             self.decoder.conceal(samples, out);
             out.resize(before + values, 0.0);
+            if gain_to < 1.0 {
+                for (n, sample) in out[before..].iter_mut().enumerate() {
+                    *sample *= gain_from + (gain_to - gain_from) * n as f32 / values as f32;
+                }
+            }
             energy = out[before..].iter().map(|sample| sample * sample).sum::<f32>() / values as f32;
         });
         let silent = if energy < SILENCE { samples as u64 } else { 0 };
@@ -436,6 +446,12 @@ impl<D: PacketDecoder> AudioPlayout<D> {
                 }
             }
         }
+    }
+
+    /// How loud what is made up is to be when so many samples have been waited for.
+    fn gain_after(&self, waited: i64) -> f32 {
+        let left = LONGEST_OPEN_PAUSE_MICROS + FADE_OUT_MICROS - self.timeline.micros(waited);
+        (left as f32 / FADE_OUT_MICROS as f32).clamp(0.0, 1.0)
     }
 
     /// Now it is known what was made up while waiting.
@@ -465,11 +481,13 @@ impl<D: PacketDecoder> AudioPlayout<D> {
         let Some(position) = &mut self.position else { return };
         position.cursor = start;
         position.next = sequence;
-        position.waited = 0;
+        let waited = std::mem::take(&mut position.waited);
         if self.queue.len() == 0 {
             let mut tail = Vec::new();
             let samples = usize::try_from(self.timeline.samples(FADE_MICROS)).unwrap_or_default();
             self.decoder.conceal(samples, &mut tail);
+            let gain = self.gain_after(waited);
+            tail.iter_mut().for_each(|sample| *sample *= gain);
             self.decode_front();
             self.queue.fade_from(&tail);
         }
@@ -583,7 +601,7 @@ impl<D: PacketDecoder> AudioPlayout<D> {
 }
 
 /// What samples that were made up stand for.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 enum Pause {
     /// The sender sent nothing on purpose.
     Comfort,

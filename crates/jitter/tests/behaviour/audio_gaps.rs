@@ -107,6 +107,20 @@ fn a_pause_of_the_sender_is_comfort_and_no_loss() {
 }
 
 #[test]
+fn what_is_made_up_fades_out_when_nothing_comes_any_more_and_sound_comes_back_at_once() {
+    let mut stage = Stage::new();
+    stage.insert(1, 0, 0, &[50]);
+    stage.levels(2);
+    let made_up = stage.levels(300);
+    assert!(made_up[..99].iter().all(|level| *level == -50.0), "{made_up:?}");
+    assert!(made_up[..160].is_sorted(), "{made_up:?}");
+    assert!(made_up[152..].iter().all(|level| *level == 0.0), "{made_up:?}");
+    assert!(made_up.windows(2).all(|two| two[1] - two[0] <= 2.0), "no step: {made_up:?}");
+    stage.insert(2, 3_020, 3_020, &[60]);
+    assert_eq!(stage.levels(2), [60.0, 60.0]);
+}
+
+#[test]
 fn a_missing_packet_is_concealed_and_counted() {
     let mut stage = Stage::new();
     stage.insert(1, 0, 0, &[50]);

@@ -69,11 +69,13 @@ fn ints(name: &str, values: &[u64]) -> Message {
 /// A 1x1 convolution that weighs green against red and blue.
 fn graph(shape: &[u64], output: &[u64], weights: &[f32], nodes: Vec<Message>) -> Vec<u8> {
     let channels = weights.len() as u64 / 3;
+    // Only what is clearly green is the person.
+    let bias: Vec<f32> = (1..=channels).map(|channel| if channel == channels { -2.0 } else { 0.0 }).collect();
     let graph = nodes.into_iter().fold(Message::default(), |graph, node| graph.message(1, node));
     let graph = graph
         .text(2, "green")
         .message(5, tensor("weights", &[channels, 3, 1, 1], weights))
-        .message(5, tensor("bias", &[channels], &vec![-2.0; channels as usize]))
+        .message(5, tensor("bias", &[channels], &bias))
         .message(11, value_info("picture", shape))
         .message(12, value_info("mask", output));
     let opset = Message::default().text(1, "").int(2, 13);

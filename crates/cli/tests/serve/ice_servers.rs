@@ -1,10 +1,6 @@
 //! A STUN server that cannot be reached is named by everybody who asked it.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-#[path = "support/process.rs"]
-mod process;
-
-use self::process::{PATIENCE, Process, serve};
+use crate::process::{PATIENCE, Process, serve};
 
 #[test]
 fn a_stun_server_without_an_address_is_named_by_the_bot_and_by_the_caller() {

@@ -1,16 +1,10 @@
 //! Changing the pipeline of a call that is held, over HTTP.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-#[path = "support/http.rs"]
-mod http;
-#[path = "support/process.rs"]
-mod process;
 
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use self::{
+use crate::{
     http::http,
     process::{PATIENCE, Process, example, serve},
 };

@@ -1,10 +1,4 @@
 //! What the arguments of `remotemedia serve` change for those who meet its bot.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-#[path = "support/http.rs"]
-mod http;
-#[path = "support/process.rs"]
-mod process;
 
 use std::path::PathBuf;
 
@@ -14,7 +8,7 @@ use remotemedia_signaling::{
 };
 use serde_json::{Value, json};
 
-use self::{
+use crate::{
     http::http,
     process::{PATIENCE, Process, mirror, serve},
 };
