@@ -222,6 +222,12 @@ export class Call extends EventTarget {
 
   async #onAnswer(params) {
     if (this.pc?.signalingState !== "have-local-offer" || params.request_id !== this.requestId) return;
+    const known = this.pc.remoteDescription && fingerprint(this.pc.remoteDescription.sdp);
+    if (known && known !== fingerprint(params.sdp)) {
+      // The peer began anew and knows nothing of the connection that was to go on: so do we.
+      this.#discard();
+      return this.start();
+    }
     await this.pc.setRemoteDescription({ type: "answer", sdp: params.sdp });
     clearTimeout(this.#answerTimer);
     this.#ignored = null;

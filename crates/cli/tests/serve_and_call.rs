@@ -284,9 +284,9 @@ fn mistakes_are_named_with_what_to_do_about_them() {
         format!("ws://{}", listener.local_addr().unwrap())
     };
     let text = failure(&["call", "--signaling", &nobody, "--peer-id", "alice", "--to", "bob"]);
-    assert!(text.contains(&nobody) && text.contains("signaling server runs"), "{text}");
+    assert!(text.contains(&nobody) && text.contains("remotemedia serve"), "{text}");
     let text = failure(&["call", "--signaling", "http://localhost", "--peer-id", "alice"]);
-    assert!(text.contains("signaling_url") && text.contains("ws://"), "{text}");
+    assert!(text.contains("--signaling is") && text.contains("ws://"), "{text}");
     let text = failure(&["call", "--peer-id", "no spaces please"]);
     assert!(text.contains("no spaces please") && text.contains("A-Z"), "{text}");
     let text = failure(&["call", "--peer-id", "alice", "--audio", "/no/such.wav"]);
@@ -295,5 +295,5 @@ fn mistakes_are_named_with_what_to_do_about_them() {
     let text = failure(&["call", "--signaling", &serve.signaling, "--peer-id", "alice", "--to", "nobody"]);
     assert!(text.contains("nobody") && text.contains("spelling"), "{text}");
     let text = failure(&["call", "--signaling", &serve.signaling, "--peer-id", "remotemedia"]);
-    assert!(text.contains("already") || text.contains("free"), "{text}");
+    assert!(text.contains("taken") && text.contains("choose another"), "{text}");
 }

@@ -13,7 +13,7 @@ use hound::{SampleFormat, WavReader, WavSpec, WavWriter};
 use remotemedia_runtime_core::data::RuntimeData;
 use remotemedia_webrtc::{AudioFrame, WebRtcTransport};
 
-use super::report::Tally;
+use super::{empty, recording, report::Tally};
 
 /// Frames that wait to be written. A disk that is slower loses the rest, which is counted.
 const QUEUE: usize = 512;
@@ -40,6 +40,11 @@ impl Microphone {
             );
         }
         Ok(Self::File { path: path.to_owned(), reader })
+    }
+
+    /// Whether it ends by itself.
+    pub(super) fn ends(&self) -> bool {
+        matches!(self, Self::File { .. })
     }
 
     /// Sends everything to everybody, in real time: the transport holds back whoever is ahead of it.
@@ -103,7 +108,7 @@ impl WavInput {
 
 impl WavRecorder {
     pub(super) fn create(path: &Path) -> Result<Self> {
-        let file = File::create(path).with_context(|| format!("{} cannot be written", path.display()))?;
+        let file = recording(path)?;
         let (frames, queue) = mpsc::sync_channel(QUEUE);
         let path = path.to_owned();
         let writer = std::thread::spawn(move || {
@@ -125,6 +130,7 @@ impl WavRecorder {
 
 fn write(file: File, frames: &mpsc::Receiver<Arc<AudioFrame>>) -> Result<()> {
     let Ok(first) = frames.recv() else { return Ok(()) };
+    empty(&file)?;
     let (channels, sample_rate) = (first.channels(), first.sample_rate());
     let spec = WavSpec { channels, sample_rate, bits_per_sample: 16, sample_format: SampleFormat::Int };
     let mut writer = WavWriter::new(BufWriter::new(file), spec)?;

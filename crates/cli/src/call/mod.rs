@@ -5,9 +5,15 @@ mod card;
 mod report;
 mod video;
 
-use std::{io, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    fs::{File, OpenOptions},
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use remotemedia_webrtc::{
     DataChannelMessage, PeerId, TransportEvent, TransportEvents, VideoCodec, WebRtcTransport, WebRtcTransportConfig,
@@ -27,8 +33,8 @@ use crate::{
 
 /// Take part in a call, with files for camera and microphone or without.
 ///
-/// Without files it sends a test card and a tone. It ends after --duration, when every file has been played, when the other
-/// side leaves, or with Ctrl-C, and then prints what it measured.
+/// What no file is given for is a test card or a tone. It ends after --duration, when every file has been played, when the
+/// other side leaves, or with Ctrl-C, and then prints what it measured.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
     remotemedia call --signaling ws://localhost:8080 --peer-id alice --to remotemedia --duration 10\n  \
@@ -60,13 +66,13 @@ pub(crate) struct Args {
     #[arg(long, value_name = "OUT.y4m")]
     record_video: Option<PathBuf>,
     /// The preferred video codec. Default: VP9 if it is built.
-    #[arg(long)]
+    #[arg(long, ignore_case = true)]
     codec: Option<CodecName>,
     /// Takes no other video codec: a peer that lacks it gets sound and messages alone.
     #[arg(long)]
     no_fallback: bool,
     /// Ends the call after this many seconds.
-    #[arg(long, value_name = "SECS", value_parser = seconds)]
+    #[arg(long, value_name = "SECS", value_parser = seconds, allow_negative_numbers = true)]
     duration: Option<Duration>,
     /// A text to send to each peer over the data channel. May be given several times.
     #[arg(long, value_name = "TEXT")]
@@ -91,7 +97,11 @@ fn seconds(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// How long what was handed over may take to be sent: a transport holds 200 ms of sound.
+const REST: Duration = Duration::from_millis(400);
+
 pub(crate) async fn run(args: Args) -> Result<()> {
+    check_recordings(&args)?;
     // Files are opened first: a wrong name is better learned before somebody is called.
     let microphone = Microphone::open(args.audio.as_deref())?;
     let camera = Camera::open(args.video.as_deref())?;
@@ -102,7 +112,6 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     let stop = shutdown::listen()?;
     let transport = WebRtcTransport::new(config(&args, camera.framerate())).map_err(with_hint)?;
     let mut events = transport.events();
-    transport.start().await.map_err(with_hint)?;
     let tally = Tally::new();
     let call = Call { transport: transport.clone(), tally: Arc::clone(&tally), args: &args };
     let result = tokio::select! {
@@ -110,13 +119,48 @@ pub(crate) async fn run(args: Args) -> Result<()> {
         () = over(args.duration) => Ok(()),
         () = stop => Ok(()),
     };
+    // What of it is known is worth more than what went wrong.
     let figures = tally.figures(&transport).await;
     drop(call);
     transport.shutdown().await.map_err(with_hint)?;
     recorders.finish()?;
     result?;
     let text = serde_json::to_string_pretty(&figures)?;
-    Ok(say(args.json, &figures, &text)?)
+    say(args.json, &figures, &text)?;
+    match &args.to {
+        Some(peer) if figures["peers"].as_object().is_none_or(serde_json::Map::is_empty) => {
+            bail!("{peer} did not answer until the call ended: see whether it runs, and give it longer with --duration")
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Refuses to record over what is played, or twice into one file.
+fn check_recordings(args: &Args) -> Result<()> {
+    let same = |a: &Path, b: &Path| a == b || a.canonicalize().is_ok_and(|a| b.canonicalize().is_ok_and(|b| a == b));
+    let played = [("--audio", &args.audio), ("--video", &args.video)];
+    let recorded = [("--record-audio", &args.record_audio), ("--record-video", &args.record_video)];
+    for (n, (argument, path)) in recorded.iter().enumerate() {
+        let Some(path) = path else { continue };
+        for (other, known) in played.iter().chain(&recorded[..n]) {
+            if known.as_ref().is_some_and(|known| same(known, path)) {
+                bail!("{argument} and {other} name the same file, {}: record into another", path.display());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Makes room for a recording. Devices have no length.
+fn empty(file: &File) -> io::Result<()> {
+    if file.metadata()?.is_file() { file.set_len(0) } else { Ok(()) }
+}
+
+/// Opens a file to record into. What is in it stays until there is something to record.
+fn recording(path: &Path) -> Result<File> {
+    let mut options = OpenOptions::new();
+    let opened = options.write(true).create(true).truncate(false).open(path);
+    opened.with_context(|| format!("{} cannot be written", path.display()))
 }
 
 fn config(args: &Args, framerate: u32) -> WebRtcTransportConfig {
@@ -173,11 +217,13 @@ impl Call<'_> {
         camera: Camera,
         recorders: &mut Recorders,
     ) -> Result<()> {
+        self.transport.start().await.map_err(with_hint)?;
         if let Some(peer) = &self.args.to {
             self.transport.connect_peer(peer).await.map_err(with_hint)?;
         }
         let mut tasks = JoinSet::new();
-        let mut sending = JoinSet::new();
+        let (mut sending, mut endless) = (JoinSet::new(), JoinSet::new());
+        let mut signaling = true;
         let (mut microphone, mut camera) = (Some(microphone), Some(camera));
         let mut sound_taken = false;
         let mut present: Vec<PeerId> = Vec::new();
@@ -198,10 +244,12 @@ impl Call<'_> {
                         present.push(peer);
                         // Played from the moment that somebody hears it.
                         if let Some(microphone) = microphone.take() {
-                            sending.spawn(microphone.play(self.transport.clone(), Arc::clone(&self.tally)));
+                            let tasks = if microphone.ends() { &mut sending } else { &mut endless };
+                            tasks.spawn(microphone.play(self.transport.clone(), Arc::clone(&self.tally)));
                         }
                         if let Some(camera) = camera.take() {
-                            sending.spawn(camera.play(self.transport.clone(), Arc::clone(&self.tally)));
+                            let tasks = if camera.ends() { &mut sending } else { &mut endless };
+                            tasks.spawn(camera.play(self.transport.clone(), Arc::clone(&self.tally)));
                         }
                     }
                     Some(TransportEvent::VideoUnavailable { peer, ours, theirs }) => {
@@ -216,18 +264,43 @@ impl Call<'_> {
                             return Ok(());
                         }
                     }
-                    Some(TransportEvent::PeerFailed { peer, report }) => bail!("no connection to {peer}: {report:?}"),
+                    Some(TransportEvent::PeerReconnecting { peer }) => {
+                        let object = json!({"event": "peer_reconnecting", "peer": peer.as_str()});
+                        self.warn((object, format!("the path to {peer} broke; another one is looked for")))?;
+                    }
+                    Some(TransportEvent::PeerReconnected { peer }) => {
+                        let object = json!({"event": "peer_reconnected", "peer": peer.as_str()});
+                        self.warn((object, format!("there is a path to {peer} again")))?;
+                    }
+                    Some(TransportEvent::SignalingState { connected }) if connected != signaling => {
+                        signaling = connected;
+                        let text = if connected {
+                            "the signaling server is there again"
+                        } else {
+                            "the signaling server is gone; it is looked for, and the call goes on meanwhile"
+                        };
+                        self.warn((json!({"event": "signaling", "connected": connected}), text.to_owned()))?;
+                    }
+                    Some(TransportEvent::PeerFailed { peer, report }) => {
+                        let text = format!("no connection to {peer}: {}", report.summary());
+                        if self.args.to.is_some() {
+                            bail!(text);
+                        }
+                        // Somebody else may call.
+                        self.warn((json!({"event": "peer_failed", "peer": peer.as_str(), "report": report.summary()}), text))?;
+                    }
                     Some(_) => {}
                     None => return Ok(()),
                 },
                 _ = every_second.tick() => self.tally.sample(&self.transport).await,
-                // Tones and test cards have no end.
                 Some(played) = sending.join_next() => {
                     played??;
                     if sending.is_empty() {
+                        tokio::time::sleep(REST).await;
                         return Ok(());
                     }
                 }
+                Some(played) = endless.join_next() => played??,
                 message = self.transport.recv_data_channel_message() => {
                     let Some((peer, message)) = message.map_err(with_hint)? else { return Ok(()) };
                     self.tally.message_received(&peer);

@@ -15,7 +15,7 @@ use remotemedia_runtime_core::data::RuntimeData;
 use remotemedia_webrtc::{PixelFormat, VideoFrame, WebRtcTransport};
 use tokio::time::MissedTickBehavior;
 
-use super::{card::TestCard, report::Tally};
+use super::{card::TestCard, empty, recording, report::Tally};
 
 /// Pictures that wait to be sent or written.
 const QUEUE: usize = 8;
@@ -50,6 +50,11 @@ impl Camera {
         let (frames, pictures) = tokio::sync::mpsc::channel(QUEUE);
         std::thread::spawn(move || read(decoder, &name, &frames));
         Ok(Self::File { pictures, every: Duration::from_secs_f64(1.0 / fps) })
+    }
+
+    /// Whether it ends by itself.
+    pub(super) fn ends(&self) -> bool {
+        matches!(self, Self::File { .. })
     }
 
     /// The time between two pictures.
@@ -121,7 +126,7 @@ impl Y4mInput {
 
 impl Y4mRecorder {
     pub(super) fn create(path: &Path) -> Result<Self> {
-        let file = File::create(path).with_context(|| format!("{} cannot be written", path.display()))?;
+        let file = recording(path)?;
         let (pictures, queue) = mpsc::sync_channel(QUEUE);
         let path = path.to_owned();
         let writer = std::thread::spawn(move || {
@@ -143,6 +148,7 @@ impl Y4mRecorder {
 
 fn write(file: File, pictures: &mpsc::Receiver<(Instant, Arc<VideoFrame>)>) -> Result<()> {
     let Ok((begin, first)) = pictures.recv() else { return Ok(()) };
+    empty(&file)?;
     let (width, height) = (first.width(), first.height());
     let rate = y4m::Ratio::new(RECORDED_RATE, 1);
     let mut encoder = y4m::encode(width as usize, height as usize, rate)

@@ -19,7 +19,7 @@ use super::{
     page,
     tuning::TuningError,
 };
-use crate::figures;
+use crate::{figures, output::with_hint};
 
 pub(super) fn router(server: SignalingServer, bot: Arc<Bot>) -> Router {
     let signal = server.clone();
@@ -67,6 +67,7 @@ async fn stats(State(bot): State<Arc<Bot>>, Path(peer): Path<String>) -> Respons
 
 /// What `PUT` takes.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Choice {
     name: String,
     /// One of the pipeline's outputs; the first if it is not said.
@@ -138,7 +139,7 @@ async fn restart_ice(State(bot): State<Arc<Bot>>, Path(peer): Path<String>) -> R
             let text = format!("{} looks for a new path to {peer}; the old one is used meanwhile", bot.id());
             (StatusCode::ACCEPTED, Json(json!({"text": text}))).into_response()
         }
-        Err(error) => failure(StatusCode::NOT_FOUND, &format!("{error}; {}", error.hint())),
+        Err(error) => failure(StatusCode::NOT_FOUND, &format!("{:#}", with_hint(error))),
     }
 }
 

@@ -136,8 +136,9 @@ impl Bot {
                     (json!({"event": "peer_disconnected", "peer": peer.as_str(), "reason": reason}), text)
                 }
                 TransportEvent::PeerFailed { peer, report } => {
-                    let text = format!("no connection to {peer}: {report:?}");
-                    (json!({"event": "peer_failed", "peer": peer.as_str(), "report": format!("{report:?}")}), text)
+                    let report = report.summary();
+                    let text = format!("no connection to {peer}: {report}");
+                    (json!({"event": "peer_failed", "peer": peer.as_str(), "report": report}), text)
                 }
                 TransportEvent::PipelineFailed { peer, error, ended } => {
                     let peer = peer.as_ref().map(PeerId::as_str);

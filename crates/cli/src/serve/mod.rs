@@ -21,19 +21,23 @@ use remotemedia_signaling::{
 use serde_json::json;
 
 use self::{bot::Bot, pipelines::Pipelines};
-use crate::{output::say, shutdown, signal::bind};
+use crate::{
+    output::say,
+    shutdown,
+    signal::{address, bind},
+};
 
 /// Run a whole service: signaling, a page for browsers, and a bot that sends media back through a pipeline.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
     remotemedia serve\n  \
-    remotemedia serve --manifest mirror.yaml --manifest louder.yaml\n  \
+    remotemedia serve --manifest examples/pipelines/mirror.yaml --manifest examples/conference.yaml\n  \
     remotemedia serve --listen 0.0.0.0:8080 --stun stun:stun.example.com:3478\n  \
     remotemedia serve --listen 127.0.0.1:0 --json")]
 pub(crate) struct Args {
-    /// Address to listen on; port 0 takes a free one. Browsers give camera and microphone to http://localhost and to
+    /// Address and port to listen on; port 0 takes a free one. Browsers give camera and microphone to http://localhost and to
     /// https:// pages only.
-    #[arg(long, default_value = "127.0.0.1:8080")]
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080", value_parser = address)]
     listen: SocketAddr,
     /// Pipeline for what peers send, as a YAML or JSON file. Given several times, the first is what peers get until they
     /// choose another on the page. Default: an echo.
@@ -52,7 +56,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "URL")]
     stun: Vec<String>,
     /// Loses this fraction of the bot's media packets, each way, from 0 to 0.5: to see how a call fares on a bad network.
-    #[arg(long, value_name = "FRACTION", value_parser = fraction)]
+    #[arg(long, value_name = "FRACTION", value_parser = fraction, allow_negative_numbers = true)]
     drop: Option<f64>,
     /// Print one JSON object a line: first `ready`, then who comes and goes.
     #[arg(long)]

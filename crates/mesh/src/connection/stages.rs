@@ -15,6 +15,9 @@ use crate::{ConnectionReport, ConnectionStage, DisconnectReason, Feedback, IceSe
 
 /// Pause before the next try after one that failed at once.
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
+/// How long another path is looked for before the connection counts as over: a network that is back within a minute finds the
+/// call where it was.
+const SEARCH: Duration = Duration::from_secs(60);
 /// How long an ICE restart on a path that works takes at most.
 const RESTART_TIME: Duration = Duration::from_secs(1);
 /// How long after connecting the channels may take to open.
@@ -59,7 +62,7 @@ impl Actor {
         }
         match state {
             RTCPeerConnectionState::Connected if stood => {
-                (self.restart_at, self.down_at) = (None, None);
+                (self.restart_at, self.down_at, self.deadline) = (None, None, None);
                 self.set_reconnecting(false);
             }
             RTCPeerConnectionState::Connected => self.on_connected().await,
@@ -83,6 +86,7 @@ impl Actor {
     pub(super) fn on_path_lost(&mut self) {
         self.down_at = None;
         self.set_reconnecting(true);
+        self.deadline.get_or_insert(Instant::now() + SEARCH);
         // Both sides see it: one restarts, the other only if that does not come.
         let patience = if is_polite(&self.shared, &self.peer) { RESTART_PATIENCE } else { Duration::ZERO };
         self.restart_at.get_or_insert(Instant::now() + patience);
