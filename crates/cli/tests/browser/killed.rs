@@ -38,7 +38,7 @@ fn check(kind: Kind) {
     let forgotten = killed.elapsed();
     println!("{kind:?} killed: gone from the other page after {gone:.2?}, from the bot after {forgotten:.2?}");
     assert!(gone <= Duration::from_secs(2), "{gone:?}");
-    assert!(forgotten <= Duration::from_secs(4), "{forgotten:?}");
+    assert!(forgotten <= Duration::from_secs(2), "{forgotten:?}");
     assert_eq!(stays.eval("return document.querySelectorAll('article[data-peer=\"dies\"]').length"), 0);
     stays.echoes_text("I am still here", Duration::from_secs(5));
 }

@@ -102,7 +102,9 @@ impl Actor {
         }
         let now = Instant::now();
         let heartbeat = self.link.as_ref().is_some_and(Link::is_remotemedia);
-        let sends_media = self.peer.snapshot.lock().metrics.receive_bitrate.as_bps() > 0;
+        // A bitrate is known from the second measurement on.
+        let sends_media = self.peer.snapshot.lock().metrics.receive_bitrate.as_bps() > 0
+            || self.peer.counters.bytes_received.load(Relaxed) > self.measured.bytes_received;
         let patience = if heartbeat || sends_media { SILENCE } else { SILENCE_WITHOUT_HEARTBEAT };
         self.suspected = Some(Suspicion { since: now, patience, check_at: now + patience });
         self.ping().await;
