@@ -41,6 +41,18 @@ fn line<'a>(lines: &'a [String], beginning: &str) -> &'a str {
 }
 
 #[test]
+fn the_quickstart_prints_the_lines_of_the_guide() {
+    let _turn = turn();
+    // It ends by itself, whatever it is told.
+    let lines = run("quickstart", 1);
+    let mut wanted = vec!["Transport created".to_owned(), "Connected to signaling server".to_owned()];
+    wanted.push("Connected to peer: bob".to_owned());
+    wanted.extend((0..10).map(|n| format!("Sent frame {n}")));
+    wanted.push("Shutdown complete".to_owned());
+    assert_eq!(lines, wanted);
+}
+
+#[test]
 fn a_simple_pipeline_makes_a_tone_twice_as_loud() {
     let _turn = turn();
     let lines = run("simple_pipeline", 4);
