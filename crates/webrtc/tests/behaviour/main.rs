@@ -22,6 +22,7 @@ mod no_common_codec;
 mod picture_size;
 mod playout;
 mod precedence;
+mod redundancy;
 mod refusals;
 mod replacement;
 mod routes;
