@@ -223,8 +223,11 @@ export class Call extends EventTarget {
   async #onAnswer(params) {
     if (this.pc?.signalingState !== "have-local-offer" || params.request_id !== this.requestId) return;
     const known = this.pc.remoteDescription && fingerprint(this.pc.remoteDescription.sdp);
-    if (known && known !== fingerprint(params.sdp)) {
+    const now = fingerprint(params.sdp);
+    if (known && now && known !== now) {
       // The peer began anew and knows nothing of the connection that was to go on: so do we.
+      clearTimeout(this.#answerTimer);
+      this.#ignored = null;
       this.#discard();
       return this.start();
     }

@@ -36,7 +36,7 @@ pub(crate) fn with_hint(error: WebRtcError) -> anyhow::Error {
             return anyhow::anyhow!("{name} is {value:?}, allowed is {allowed}");
         }
         WebRtcError::PeerNotFound(peer) => {
-            return anyhow::anyhow!("{peer:?} is not in the room: check the spelling and --room, or start it first");
+            return anyhow::anyhow!("{peer:?} is not there: check the spelling and --room, or start it first");
         }
         // The cause says what to do.
         WebRtcError::SignalingFailed { .. } if is_refused(&error) => "`remotemedia serve` starts a server",

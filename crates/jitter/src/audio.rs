@@ -73,6 +73,8 @@ pub struct AudioPlayout<D> {
     stats: PlayoutStats,
     /// The last sample emitted was made up for a missing packet.
     concealing: bool,
+    /// Samples made up since the last that came out of a packet.
+    made_up: i64,
     /// The first packet of the timeline since it began anew.
     oldest: u64,
 }
@@ -145,6 +147,7 @@ impl<D: PacketDecoder> AudioPlayout<D> {
             position: None,
             stats: PlayoutStats::default(),
             concealing: false,
+            made_up: 0,
             oldest: 0,
         })
     }
@@ -390,7 +393,7 @@ impl<D: PacketDecoder> AudioPlayout<D> {
         }
         position.cursor += len as i64;
         position.packet_len = len as i64;
-        self.concealing = false;
+        (self.concealing, self.made_up) = (false, 0);
     }
 
     fn recover(&mut self, sequence: u64, len: i64) -> bool {
@@ -400,6 +403,9 @@ impl<D: PacketDecoder> AudioPlayout<D> {
         let arrival = Some(packet.arrival);
         let added = self.queue.append(arrival, |out| recovered = self.decoder.recover(&packet.payload, samples, out));
         self.stats.recovered_samples += added as u64;
+        if added > 0 {
+            self.made_up = 0;
+        }
         if added < samples && added > 0 {
             self.conceal((samples - added) as i64, Pause::Concealment);
         }
@@ -421,8 +427,9 @@ impl<D: PacketDecoder> AudioPlayout<D> {
     fn conceal(&mut self, samples: i64, pause: Pause) {
         let Ok(samples @ 1..) = usize::try_from(samples) else { return };
         let values = samples * usize::from(self.config.channels);
-        let waited = self.position.as_ref().filter(|_| pause == Pause::Open).map_or(0, |position| position.waited);
-        let (gain_from, gain_to) = (self.gain_after(waited), self.gain_after(waited + samples as i64));
+        let gain_from = self.gain_after(self.made_up);
+        self.made_up += samples as i64;
+        let gain_to = self.gain_after(self.made_up);
         let mut energy = 0.0;
         self.queue.append(None, |out| {
             let before = out.len();
@@ -448,9 +455,9 @@ impl<D: PacketDecoder> AudioPlayout<D> {
         }
     }
 
-    /// How loud what is made up is to be when so many samples have been waited for.
-    fn gain_after(&self, waited: i64) -> f32 {
-        let left = LONGEST_OPEN_PAUSE_MICROS + FADE_OUT_MICROS - self.timeline.micros(waited);
+    /// How loud what is made up is to be when so many samples have been made up before it.
+    fn gain_after(&self, made_up: i64) -> f32 {
+        let left = LONGEST_OPEN_PAUSE_MICROS + FADE_OUT_MICROS - self.timeline.micros(made_up);
         (left as f32 / FADE_OUT_MICROS as f32).clamp(0.0, 1.0)
     }
 
@@ -481,12 +488,12 @@ impl<D: PacketDecoder> AudioPlayout<D> {
         let Some(position) = &mut self.position else { return };
         position.cursor = start;
         position.next = sequence;
-        let waited = std::mem::take(&mut position.waited);
+        position.waited = 0;
         if self.queue.len() == 0 {
             let mut tail = Vec::new();
             let samples = usize::try_from(self.timeline.samples(FADE_MICROS)).unwrap_or_default();
             self.decoder.conceal(samples, &mut tail);
-            let gain = self.gain_after(waited);
+            let gain = self.gain_after(self.made_up);
             tail.iter_mut().for_each(|sample| *sample *= gain);
             self.decode_front();
             self.queue.fade_from(&tail);
@@ -601,7 +608,7 @@ impl<D: PacketDecoder> AudioPlayout<D> {
 }
 
 /// What samples that were made up stand for.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy)]
 enum Pause {
     /// The sender sent nothing on purpose.
     Comfort,

@@ -44,7 +44,7 @@ pub enum MeshEvent {
         peer: PeerId,
     },
     /// Nothing of a kind of media that a peer sent has come for two seconds, while the connection stands: the peer muted it,
-    /// or its source stalled, which cannot be told apart here.
+    /// its source stalled, or the path broke, which is told as such a few seconds later.
     TrackMuted {
         /// Whose.
         peer: PeerId,

@@ -150,6 +150,9 @@ pub enum WebRtcError {
     /// A pipeline failed.
     #[error("the pipeline failed")]
     Pipeline(#[from] remotemedia_runtime_core::RuntimeError),
+    /// The pipeline has ended, by its [`FailurePolicy`](crate::route::FailurePolicy) or with its transport.
+    #[error("the attached pipeline has ended")]
+    PipelineEnded,
     /// A route names an output that the pipeline does not have.
     #[error("the pipeline has no output {output:?}; it has {}", known.join(", "))]
     UnknownOutput {
@@ -207,6 +210,7 @@ impl WebRtcError {
             Self::UnknownOutput { .. } => {
                 "name one of the manifest's nodes of the type Output, or `output` if it has none"
             }
+            Self::PipelineEnded => "attach a pipeline anew",
             Self::SharedSession => "call replace() for all of them, or attach a route without shared()",
             Self::PeerTooSlow { .. } => "send less, or disconnect that peer",
             Self::Pipeline(_) => "check the node that the error names",

@@ -50,7 +50,7 @@ pub enum TransportEvent {
         peer: PeerId,
     },
     /// Nothing of a kind of media that a peer sent has come for two seconds, while the connection stands: the peer muted it,
-    /// or its source stalled, which cannot be told apart here. Meanwhile `recv_audio` gives silence, `recv_video` waits.
+    /// its source stalled, or the path broke, which is told as such a few seconds later. Meanwhile `recv_audio` gives silence, `recv_video` waits.
     TrackMuted {
         /// Whose.
         peer: PeerId,

@@ -119,7 +119,6 @@ pub(crate) async fn run(args: Args) -> Result<()> {
         () = over(args.duration) => Ok(()),
         () = stop => Ok(()),
     };
-    // What of it is known is worth more than what went wrong.
     let figures = tally.figures(&transport).await;
     drop(call);
     transport.shutdown().await.map_err(with_hint)?;
@@ -128,8 +127,10 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     let text = serde_json::to_string_pretty(&figures)?;
     say(args.json, &figures, &text)?;
     match &args.to {
-        Some(peer) if figures["peers"].as_object().is_none_or(serde_json::Map::is_empty) => {
-            bail!("{peer} did not answer until the call ended: see whether it runs, and give it longer with --duration")
+        Some(peer) if figures["peers"].get(peer).is_none() => {
+            bail!(
+                "{peer} did not answer until the call ended: see whether it and the server run, and give it longer with --duration"
+            )
         }
         _ => Ok(()),
     }
@@ -283,7 +284,7 @@ impl Call<'_> {
                     }
                     Some(TransportEvent::PeerFailed { peer, report }) => {
                         let text = format!("no connection to {peer}: {}", report.summary());
-                        if self.args.to.is_some() {
+                        if self.args.to.as_deref() == Some(peer.as_str()) {
                             bail!(text);
                         }
                         // Somebody else may call.

@@ -30,6 +30,9 @@ fn check(kind: Kind) {
     stays.wait_until(&has_decoded("dies", 0), Duration::from_secs(10));
     let status = |code: u16| format!("(await fetch('/api/peers/dies/pipeline')).status === {code}");
     stays.wait_until(&status(200), Duration::from_secs(5));
+    // A silence means more of somebody who sends.
+    let sends = "(await (await fetch('/api/peers/dies/stats')).json()).video.packets > 0";
+    stays.wait_until(sends, Duration::from_secs(10));
     let killed = Instant::now();
     victim.kill();
     stays.wait_until("!remotemedia.peers().some((p) => p.id === 'dies')", Duration::from_secs(40));

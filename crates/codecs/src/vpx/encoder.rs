@@ -269,7 +269,7 @@ fn controls(codec: Codec, settings: &VideoEncoderSettings, size: (u32, u32)) -> 
     } else {
         let speed = match settings.effort {
             VideoEffort::Low => 9,
-            // A quarter less work for 0.2 dB, where a step less means a core that keeps up.
+            // A quarter less work than 8, for 0.2 dB of the PSNR of a camera's picture.
             VideoEffort::Balanced if u64::from(size.0) * u64::from(size.1) >= LARGE => 9,
             VideoEffort::Balanced => 8,
             VideoEffort::High => 6,

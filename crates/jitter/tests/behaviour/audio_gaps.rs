@@ -121,6 +121,19 @@ fn what_is_made_up_fades_out_when_nothing_comes_any_more_and_sound_comes_back_at
 }
 
 #[test]
+fn after_an_outage_nothing_is_made_up_in_front_of_what_comes_again() {
+    let mut stage = Stage::new();
+    stage.insert(1, 0, 0, &[50]);
+    stage.levels(302);
+    for (sequence, sent) in (152..160).zip((3_020..).step_by(20)) {
+        stage.insert(sequence, sent, u64::from(sent), &[60]);
+    }
+    let levels = stage.levels(16);
+    assert!(levels.iter().all(|level| *level >= 0.0), "{levels:?}");
+    assert!(levels.contains(&60.0), "{levels:?}");
+}
+
+#[test]
 fn a_missing_packet_is_concealed_and_counted() {
     let mut stage = Stage::new();
     stage.insert(1, 0, 0, &[50]);

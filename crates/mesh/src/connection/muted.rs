@@ -32,13 +32,20 @@ impl Flow {
         (std::mem::replace(&mut self.muted, muted) != muted).then_some(muted)
     }
 
-    /// Another connection begins: in that nothing has come yet.
-    pub(super) fn begin_anew(&mut self) {
-        (self.seen, self.muted) = (None, false);
+    /// Another connection begins, in which nothing has come yet; `packets` came before.
+    fn begin_anew(&mut self, packets: u64) {
+        *self = Self { packets, ..Self::default() };
     }
 }
 
 impl Actor {
+    /// Forgets what came in a connection that is over.
+    pub(super) fn forget_flow(&mut self) {
+        for (kind, flow) in [MediaKind::Audio, MediaKind::Video].into_iter().zip(&mut self.flows) {
+            flow.begin_anew(self.peer.counters.received(kind).packets.load(Relaxed));
+        }
+    }
+
     /// Looks at what came since it was last called, and tells if media of a kind stopped or goes on.
     pub(super) fn follow_flow(&mut self, now: Instant) {
         for (kind, flow) in [MediaKind::Audio, MediaKind::Video].into_iter().zip(&mut self.flows) {
@@ -69,5 +76,9 @@ mod tests {
         assert_eq!(at(14, 6), Some(false));
         assert_eq!(at(15, 6), None);
         assert_eq!(at(16, 6), Some(true));
+        flow.begin_anew(9);
+        let mut at = |second: u64, packets| flow.update(packets, begin + Duration::from_secs(second));
+        assert_eq!((at(17, 9), at(20, 9), at(21, 10)), (None, None, None));
+        assert_eq!(at(23, 10), Some(true));
     }
 }

@@ -7,7 +7,6 @@ use super::{
     actor::{Actor, End},
     build::{PcEvent, What},
     is_polite,
-    muted::Flow,
     peer::{PathState, PeerState},
     timers::{RESTART_PATIENCE, STATUS_INTERVAL},
 };
@@ -86,7 +85,7 @@ impl Actor {
     pub(super) fn on_path_lost(&mut self) {
         self.down_at = None;
         self.set_reconnecting(true);
-        self.deadline.get_or_insert(Instant::now() + SEARCH);
+        self.deadline.get_or_insert(Instant::now() + SEARCH.max(self.shared.config.ice_timeout));
         // Both sides see it: one restarts, the other only if that does not come.
         let patience = if is_polite(&self.shared, &self.peer) { RESTART_PATIENCE } else { Duration::ZERO };
         self.restart_at.get_or_insert(Instant::now() + patience);
@@ -119,7 +118,7 @@ impl Actor {
         self.deadline = Some(self.started + self.shared.config.connect_timeout);
         (self.restart_at, self.down_at, self.suspected) = (None, None, None);
         (self.heartbeat_at, self.status_at) = (None, None);
-        self.flows.iter_mut().for_each(Flow::begin_anew);
+        self.forget_flow();
         self.report = ConnectionReport::default();
         self.peer.snapshot.lock().reconnecting = false;
         self.peer.path.send_replace(PathState::Opening);

@@ -127,8 +127,9 @@ impl Attachment {
     /// # Errors
     ///
     /// [`WebRtcError::Pipeline`] if the manifest is refused, [`WebRtcError::UnknownOutput`] if it lacks an output that the
-    /// route names; the old pipeline then goes on.
+    /// route names; the old pipeline then goes on. [`WebRtcError::PipelineEnded`].
     pub async fn replace(&self, manifest: Arc<Manifest>) -> Result<()> {
+        self.state.check_runs()?;
         self.state.check(&manifest)?;
         *self.state.manifest.lock() = Arc::clone(&manifest);
         let workers: Vec<Handle> = match self.state.shared.get() {
@@ -162,9 +163,10 @@ impl Attachment {
     ///
     /// # Errors
     ///
-    /// [`WebRtcError::InvalidPeerId`].
+    /// [`WebRtcError::InvalidPeerId`], [`WebRtcError::PipelineEnded`].
     pub async fn add_peer(&self, peer: &str) -> Result<()> {
         let peer = PeerId::new(peer)?;
+        self.state.check_runs()?;
         self.state.set_taken(&peer, true);
         self.state.begin(peer).await;
         Ok(())
@@ -198,8 +200,9 @@ impl Attachment {
     /// [`WebRtcError::PeerNotFound`] if no media of that peer goes through this pipeline, if it is being moved or removed already, or
     /// if it left meanwhile; as
     /// [`Attachment::replace`] for a manifest that is refused, and [`WebRtcError::SharedSession`] if one is given and the route
-    /// of `to` is [shared](Route::shared). The peer then stays where it is.
+    /// of `to` is [shared](Route::shared), [`WebRtcError::PipelineEnded`] if that has ended. The peer then stays where it is.
     pub async fn move_peer(&self, peer: &str, to: &Self, manifest: Option<Arc<Manifest>>) -> Result<()> {
+        to.state.check_runs()?;
         if let Some(manifest) = &manifest {
             to.state.check(manifest)?;
             if to.state.route.shared {

@@ -39,14 +39,6 @@ pub(super) struct Member {
 }
 
 impl Source {
-    /// Whose session it is, if it is one peer's.
-    pub(super) fn peer(&self) -> Option<&PeerId> {
-        match self {
-            Self::One { peer, .. } => Some(peer),
-            Self::Crowd(_) => None,
-        }
-    }
-
     /// A session begins, which knows nobody.
     pub(super) fn introduce(&mut self) {
         if let Self::Crowd(crowd) = self {

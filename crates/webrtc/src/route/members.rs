@@ -68,6 +68,13 @@ pub(super) struct Handle {
 }
 
 impl State {
+    /// # Errors
+    ///
+    /// [`WebRtcError::PipelineEnded`].
+    pub(super) fn check_runs(&self) -> Result<()> {
+        if self.stop.is_cancelled() { Err(WebRtcError::PipelineEnded) } else { Ok(()) }
+    }
+
     pub(super) fn check(&self, manifest: &Manifest) -> Result<()> {
         self.runner.check(manifest).map_err(RuntimeError::from)?;
         self.route.check(manifest)

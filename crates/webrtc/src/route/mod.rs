@@ -77,7 +77,7 @@ pub enum FailurePolicy {
     /// The pipeline is started anew, at most once a second.
     Restart,
     /// The peer is taken out of the pipeline, as by [`remove_peer`](Attachment::remove_peer): its messages reach
-    /// `recv_data_channel_message` again. [`add_peer`](Attachment::add_peer) begins anew. A [shared](Route::shared) session ends for
+    /// `recv_data_channel_message` again, but for those that waited for the pipeline. [`add_peer`](Attachment::add_peer) begins anew. A [shared](Route::shared) session ends for
     /// all, and nobody is taken in any more.
     End,
 }

@@ -15,13 +15,13 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Route,
+    FailurePolicy, Route,
     attachment::Parts,
     crowd::{Crowd, Member, Source},
     lanes::Lanes,
     members::{Added, Handle, Membership, State},
     outputs::Outputs,
-    worker::{Outcome, Running, Worker},
+    worker::{Herald, Outcome, Running, Worker},
 };
 use crate::{
     engine::{Engine, Inbox},
@@ -144,7 +144,7 @@ impl Supervisor {
             }
             _ => {
                 let source = Source::One { peer: peer.clone(), lanes };
-                let (handle, worker) = self.worker(&engine, source, Some(peer.clone()));
+                let (handle, worker) = self.worker(&engine, source, Some((peer.clone(), Arc::clone(&inbox))));
                 self.enter(peer, member(handle));
                 let task = self.workers.spawn(worker.run());
                 self.owners.insert(task.id(), (peer.clone(), inbox));
@@ -162,8 +162,10 @@ impl Supervisor {
         }
     }
 
-    fn worker(&self, engine: &Engine, source: Source, peer: Option<PeerId>) -> (Handle, Worker) {
+    fn worker(&self, engine: &Engine, source: Source, owner: Option<(PeerId, Arc<Inbox>)>) -> (Handle, Worker) {
         let (commands, incoming) = mpsc::channel(1);
+        let peer = owner.as_ref().map(|(peer, _)| peer.clone());
+        let herald = Herald { events: self.parts.events.clone(), peer: peer.clone(), ended: self.when_ended(owner) };
         let chosen = peer.as_ref().and_then(|peer| self.state.first.lock().remove(peer));
         let manifest = chosen.unwrap_or_else(|| Arc::clone(&self.state.manifest.lock()));
         let running = Arc::new(Mutex::new(Running { manifest, control: None }));
@@ -183,9 +185,24 @@ impl Supervisor {
             policy: self.route.on_failure,
             commands: incoming,
             running: Arc::clone(&running),
-            events: self.parts.events.clone(),
+            herald,
         };
         (Handle { commands, running, outputs_dropped }, worker)
+    }
+
+    /// Takes the owner of a session out of the pipeline if the policy is to leave it at a failure. It is out before anybody is
+    /// told, who may want it in again.
+    fn when_ended(&self, owner: Option<(PeerId, Arc<Inbox>)>) -> Box<dyn Fn() + Send + Sync> {
+        let gives_up = self.route.on_failure == FailurePolicy::End;
+        let Some((peer, inbox)) = owner.filter(|_| gives_up) else { return Box::new(|| ()) };
+        let state = Arc::clone(&self.state);
+        Box::new(move || {
+            let members = state.members.lock();
+            if let Some(member) = members.get(&peer).filter(|member| Arc::ptr_eq(&member.inbox, &inbox)) {
+                state.set_taken(&peer, false);
+                member.leave.cancel();
+            }
+        })
     }
 
     fn stopped(&mut self, worker: Result<(task::Id, Outcome), JoinError>) {
@@ -197,12 +214,7 @@ impl Supervisor {
             }
         };
         match self.owners.remove(&id) {
-            Some((peer, inbox)) => {
-                if given_up {
-                    self.state.set_taken(&peer, false);
-                }
-                self.ended(&peer, &inbox);
-            }
+            Some((peer, inbox)) => self.ended(&peer, &inbox),
             None if given_up => {
                 self.state.members.lock().drain().for_each(|(_, member)| member.left.cancel());
                 self.state.stop.cancel();

@@ -57,7 +57,16 @@ pub(super) struct Worker {
     pub(super) policy: FailurePolicy,
     pub(super) commands: mpsc::Receiver<Replace>,
     pub(super) running: Arc<Mutex<Running>>,
+    pub(super) herald: Herald,
+}
+
+/// Tells of failures.
+pub(super) struct Herald {
     pub(super) events: broadcast::Sender<TransportEvent>,
+    /// Whose session it is; nobody's, if it is shared.
+    pub(super) peer: Option<PeerId>,
+    /// What is to be done before anybody is told that a session has ended.
+    pub(super) ended: Box<dyn Fn() + Send + Sync>,
 }
 
 /// The two ends of a session.
@@ -82,12 +91,15 @@ impl Worker {
                 Ok(session) => self.run_sessions(session).await,
                 // It was checked before; only a node whose construction fails comes here.
                 Err(error) => {
-                    self.report(error, true);
+                    self.herald.report(error, true);
                     End::Failed
                 }
             };
             let end = match end {
-                End::Failed if self.policy == FailurePolicy::End => return Outcome::GivenUp,
+                End::Failed if self.policy == FailurePolicy::End => {
+                    self.running.lock().control = None;
+                    return Outcome::GivenUp;
+                }
                 End::Failed => self.after_failure(started).await,
                 end => end,
             };
@@ -129,12 +141,11 @@ impl Worker {
     }
 
     async fn run_session(&mut self, current: &mut Ends) -> End {
-        let Self { source, outputs, commands, events, .. } = self;
-        let owner = source.peer().cloned();
+        let Self { source, outputs, commands, herald, .. } = self;
         let sender = &current.sender;
         let sink = |peer: PeerId, data: RuntimeData| async move { send_input(sender, &peer, data).await };
         let settle = Notify::new();
-        let drain = drain(&mut current.receiver, outputs, owner.as_ref(), events, &settle);
+        let drain = drain(&mut current.receiver, outputs, herald, &settle);
         tokio::pin!(drain);
         let end = tokio::select! {
             biased;
@@ -163,7 +174,7 @@ impl Worker {
             Ok(session) => {
                 let Ends { sender, mut receiver } = before;
                 let settle = Notify::new();
-                let rest = drain(&mut receiver, &self.outputs, self.source.peer(), &self.events, &settle);
+                let rest = drain(&mut receiver, &self.outputs, &self.herald, &settle);
                 let _ = timeout(DRAIN, async { tokio::join!(sender.finish(), rest) }).await;
                 receiver.close().await;
                 self.running.lock().manifest = manifest;
@@ -193,7 +204,7 @@ impl Worker {
         let restart = async {
             match self.policy {
                 FailurePolicy::Restart => sleep_until(started + RESTART_SPACING).await,
-                FailurePolicy::Bypass | FailurePolicy::Mute | FailurePolicy::End => std::future::pending().await,
+                _ => std::future::pending().await,
             }
         };
         tokio::select! {
@@ -203,20 +214,22 @@ impl Worker {
             () = source.feed(sink) => End::SourceOver,
         }
     }
+}
 
+impl Herald {
     fn report(&self, error: RuntimeError, ended: bool) {
-        report(&self.events, self.source.peer(), error, ended);
+        let Self { events, peer, .. } = self;
+        tracing::warn!(peer = peer.as_ref().map(PeerId::as_str), %error, ended, "a pipeline failed");
+        if ended {
+            (self.ended)();
+        }
+        // Nobody may be listening.
+        let _ = events.send(TransportEvent::PipelineFailed { peer: peer.clone(), error: Arc::new(error), ended });
     }
 }
 
 /// Sends every output until the session is over or, once told to `settle`, until nothing is under way.
-async fn drain(
-    receiver: &mut SessionReceiver,
-    outputs: &Outputs,
-    peer: Option<&PeerId>,
-    events: &broadcast::Sender<TransportEvent>,
-    settle: &Notify,
-) {
+async fn drain(receiver: &mut SessionReceiver, outputs: &Outputs, herald: &Herald, settle: &Notify) {
     let control = receiver.control();
     let mut settling = false;
     loop {
@@ -235,7 +248,7 @@ async fn drain(
         match received {
             Ok(Some(output)) => outputs.send(output).await,
             Ok(None) => return,
-            Err(error) => report(events, peer, error, !control.is_active()),
+            Err(error) => herald.report(error, !control.is_active()),
         }
     }
 }
@@ -248,12 +261,6 @@ async fn send_input(sender: &SessionSender, peer: &PeerId, data: RuntimeData) {
         Err(RuntimeError::SessionClosed { .. } | RuntimeError::SessionFailed { .. }) => std::future::pending().await,
         Err(error) => tracing::debug!(%peer, %error, "a pipeline does not take what a peer sends"),
     }
-}
-
-fn report(events: &broadcast::Sender<TransportEvent>, peer: Option<&PeerId>, error: RuntimeError, ended: bool) {
-    tracing::warn!(peer = peer.map(PeerId::as_str), %error, ended, "a pipeline failed");
-    // Nobody may be listening.
-    let _ = events.send(TransportEvent::PipelineFailed { peer: peer.cloned(), error: Arc::new(error), ended });
 }
 
 fn answer(done: oneshot::Sender<Result<(), RuntimeError>>, result: Result<(), RuntimeError>) {

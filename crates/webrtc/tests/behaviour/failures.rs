@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use remotemedia_netsim::virt::run_virtual;
 use remotemedia_runtime_core::{data::RuntimeData, manifest::Manifest, node::NodeRegistry};
 use remotemedia_webrtc::{
-    Attachment, DataChannelMessage, FailurePolicy, Route, TransportEvent, TransportEvents, WebRtcTransport,
+    Attachment, DataChannelMessage, FailurePolicy, Route, TransportEvent, TransportEvents, WebRtcError, WebRtcTransport,
 };
 use tokio::time::{Instant, sleep, timeout};
 
@@ -151,14 +151,15 @@ fn a_pipeline_that_ended_gives_messages_back_until_the_peer_is_added_again() {
         let mut call = Call::begin(&world, FailurePolicy::End).await;
         assert!(call.is_answered().await);
         call.blow_up().await;
-        while !call.attachment.peers().is_empty() {
-            sleep(Duration::from_millis(10)).await;
-        }
         call.say("to the program").await;
         let (peer, message) = call.bot.recv_data_channel_message().await.unwrap().unwrap();
         assert!(peer == "alice" && message == text("to the program"));
-        call.attachment.add_peer("alice").await.unwrap();
-        assert!(call.is_answered().await);
+        // At once when the failure is told.
+        for _ in 0..3 {
+            call.attachment.add_peer("alice").await.unwrap();
+            assert!(call.is_answered().await);
+            call.blow_up().await;
+        }
     });
 }
 
@@ -181,6 +182,10 @@ fn a_shared_pipeline_that_ended_is_over_for_everybody() {
         while !attachment.peers().is_empty() {
             sleep(Duration::from_millis(10)).await;
         }
+        assert!(attachment.shared_session().is_none());
+        let later =
+            attachment.replace(Arc::new(Manifest::from_yaml("pipeline: { nodes: [{ id: e, type: Echo }] }").unwrap()));
+        assert!(matches!(later.await, Err(WebRtcError::PipelineEnded)));
         bob.send_data_channel_message("bot", &text("to the program")).await.unwrap();
         let (peer, message) = bot.recv_data_channel_message().await.unwrap().unwrap();
         assert!(peer == "bob" && message == text("to the program"));
