@@ -140,7 +140,9 @@ async fn a_server_that_goes_away_is_told_while_one_waits() {
         let announced = client.announce(Announcement::new([Capability::Data])).await.unwrap();
         announced.peers.iter().any(|peer| peer.peer_id == "alice")
     };
-    while !is_there().await {}
+    while !is_there().await {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     drop(signaling);
     let mut line = String::new();
     BufReader::new(call.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();

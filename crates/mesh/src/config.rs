@@ -35,7 +35,8 @@ pub struct MeshConfig {
     /// The channel for messages; `None` for none.
     pub data_channel: Option<DataChannelMode>,
     /// How long a connection may be without any sign of the peer before it is given up, 3 s to 120 s. After a third of
-    /// this time (5 s at most) an ICE restart is tried.
+    /// this time (5 s at most) an ICE restart is tried; each begins this time anew, for a minute altogether or as long as this if
+    /// that is more.
     pub ice_timeout: Duration,
     /// How long one call of [`Mesh::connect`](crate::Mesh::connect) may take, 1 s to 300 s.
     pub connect_timeout: Duration,
