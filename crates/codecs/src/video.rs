@@ -78,7 +78,7 @@ pub struct EncodedVideo {
 /// How much computation an encoder spends on a picture.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum VideoEffort {
-    /// As little as possible. H.264, and VP9 from 720p on, have nothing below [`VideoEffort::Balanced`].
+    /// As little as possible. H.264, and VP8 and VP9 from 720p on, have nothing below [`VideoEffort::Balanced`].
     Low,
     /// At 720p30 and 2 Mbit/s about a fifth of a server core for H.264, a quarter for VP8, a third for VP9: the
     /// `sender_cost` bench tells for your machine.
