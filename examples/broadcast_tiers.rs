@@ -55,8 +55,9 @@ async fn main() -> Result<(), Error> {
         studio.send_to_peer("relay", &RuntimeData::from(picture(number)?)).await?;
     }
     for (name, watching) in watching {
-        let (pictures, size) = watching.await??;
-        println!("{name:<8} {pictures:>4} pictures, the last of {}x{}", size.0, size.1);
+        let seen = watching.await??;
+        let sizes: Vec<String> = seen.iter().map(|((width, height), n)| format!("{n} of {width}x{height}")).collect();
+        println!("{name:<8} pictures: {}", sizes.join(", "));
     }
     broadcast.detach().await;
     for transport in viewers.into_values().chain([studio, relay]) {
@@ -65,15 +66,14 @@ async fn main() -> Result<(), Error> {
     Ok(())
 }
 
-/// How many pictures came, and the size of the last.
-async fn watch(viewer: WebRtcTransport, end: Instant) -> Result<(u32, (u32, u32)), Error> {
-    let (mut pictures, mut size) = (0, (0, 0));
+/// How many pictures came of each size.
+async fn watch(viewer: WebRtcTransport, end: Instant) -> Result<BTreeMap<(u32, u32), u32>, Error> {
+    let mut seen = BTreeMap::new();
     while let Ok(frame) = timeout_at(end, viewer.recv_video("relay")).await {
         let Some(frame) = frame? else { break };
-        pictures += 1;
-        size = (frame.width(), frame.height());
+        *seen.entry((frame.width(), frame.height())).or_default() += 1;
     }
-    Ok((pictures, size))
+    Ok(seen)
 }
 
 /// Bars that wander.

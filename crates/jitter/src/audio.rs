@@ -1,3 +1,5 @@
+mod catching_up;
+mod concealment;
 mod config;
 mod control;
 mod decoder;
@@ -16,16 +18,17 @@ use std::{
 use bytes::Bytes;
 use remotemedia_media::RtpTimestamp;
 
+use self::{
+    concealment::{Concealment, Pause},
+    control::DelayControl,
+    samples::SampleQueue,
+    timeline::Timeline,
+};
 pub use self::{
     config::{PlayoutConfig, PlayoutConfigError, PlayoutMode},
     decoder::{PacketDecoder, UndecodablePacket},
     pull_phase::PullPhase,
     stats::PlayoutStats,
-};
-use self::{
-    control::{Adjustment, DelayControl},
-    samples::SampleQueue,
-    timeline::Timeline,
 };
 
 /// An audio packet as it came in.
@@ -71,31 +74,19 @@ pub struct AudioPlayout<D> {
     /// Where playout stands; `None` until the first packet is due.
     position: Option<Position>,
     stats: PlayoutStats,
-    /// The last sample emitted was made up for a missing packet.
-    concealing: bool,
-    /// Samples made up since the last that came out of a packet.
-    made_up: i64,
+    concealment: Concealment,
     /// The first packet of the timeline since it began anew.
     oldest: u64,
 }
 
 /// Most packets that wait at a time: 10 s of 20 ms each.
 const MOST_PACKETS: usize = 512;
-/// What is more than this above the target is skipped at once; the rest is caught up with.
-const MOST_EXCESS_MICROS: i64 = 500_000;
-/// A missing stretch longer than this is jumped over.
-const LONGEST_CONCEALMENT_MICROS: i64 = 500_000;
-/// A pause this long without any packet counts as concealment, not as one that the sender may have made.
-const LONGEST_OPEN_PAUSE_MICROS: i64 = 1_000_000;
-/// How long what is made up then takes to fade out: a decoder goes on with noise for ever.
-const FADE_OUT_MICROS: i64 = 500_000;
 /// A gap between consecutive packets up to this long is inaccuracy, not a pause.
 const LEAST_PAUSE_MICROS: i64 = 2_500;
 /// Length of the fade where something was cut out.
 const FADE_MICROS: i64 = 5_000;
 /// Below this mean square (-60 dBFS) sound is silence.
 const SILENCE: f32 = 1e-6;
-
 /// What one [`AudioPlayout::pull`] gave.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pulled {
@@ -122,8 +113,6 @@ struct Position {
     next: u64,
     /// Samples made up since packets ran out, while the cursor waits.
     waited: i64,
-    /// Of these, the ones not yet known to be concealment or comfort, and those of them that are silent.
-    open: (u64, u64),
     /// Samples of the last packet decoded.
     packet_len: i64,
 }
@@ -146,8 +135,7 @@ impl<D: PacketDecoder> AudioPlayout<D> {
             control: DelayControl::new(config),
             position: None,
             stats: PlayoutStats::default(),
-            concealing: false,
-            made_up: 0,
+            concealment: Concealment::default(),
             oldest: 0,
         })
     }
@@ -278,7 +266,7 @@ impl<D: PacketDecoder> AudioPlayout<D> {
             return false;
         }
         let packet_len = self.config.sample_rate as i64 / 50;
-        self.position = Some(Position { cursor: first.start, next, waited: 0, open: (0, 0), packet_len });
+        self.position = Some(Position { cursor: first.start, next, waited: 0, packet_len });
         true
     }
 
@@ -318,58 +306,6 @@ impl<D: PacketDecoder> AudioPlayout<D> {
         true
     }
 
-    /// The packet at the cursor is missing, and `sequence`, which begins at `start`, is there.
-    fn pass_missing(&mut self, now: Instant, start: i64, sequence: u64) {
-        self.settle(Pause::Concealment);
-        let Some(position) = &mut self.position else { return };
-        // What was made up while waiting stands for the beginning of what is missing.
-        let waited = std::mem::take(&mut position.waited);
-        position.cursor += waited;
-        let gap = start - position.cursor;
-        let missing = (sequence - position.next).saturating_sub(self.padding.range(..sequence).count() as u64);
-        let packet_len = position.packet_len;
-        if gap <= packet_len
-            && let Some(packet) = self.packets.get(&sequence)
-            && self.decoder.can_recover(&packet.payload)
-        {
-            // The packet before it could have been there at the same time.
-            let transit = self.timeline.delay_of(packet.start - packet_len, packet.arrival);
-            self.control.packet_arrived(packet.arrival, transit);
-        }
-        let Some(position) = &mut self.position else { return };
-        if gap <= 0 || self.timeline.micros(gap) > LONGEST_CONCEALMENT_MICROS {
-            self.stats.packets_lost += missing;
-            if gap > 0 || waited > 0 {
-                self.jump_to(start, sequence);
-            } else {
-                position.cursor = start;
-                position.next = sequence;
-            }
-            return;
-        }
-        let len = position.packet_len.min(gap);
-        if gap > len {
-            // One packet at a time: those behind may still come.
-            position.cursor += len;
-            if missing > 1 {
-                position.next += 1;
-                self.stats.packets_lost += 1;
-            }
-            self.conceal(len, Pause::Concealment);
-            return;
-        }
-        position.cursor = start;
-        position.next = sequence;
-        self.stats.packets_lost += missing;
-        if waited == 0 && self.recover(sequence, len) {
-            return;
-        }
-        // Where there is no sound to be hurt is the place to raise the delay.
-        let deficit = self.control.deficit(now, self.timeline.micros(len)) / 2_500 * 2_500;
-        self.control.moved(now, deficit);
-        self.conceal(len + self.timeline.samples(deficit), Pause::Concealment);
-    }
-
     /// Decodes the packet in front, whose turn it is.
     fn decode_front(&mut self) {
         let Some((sequence, packet)) = self.packets.pop_first() else { return };
@@ -393,94 +329,7 @@ impl<D: PacketDecoder> AudioPlayout<D> {
         }
         position.cursor += len as i64;
         position.packet_len = len as i64;
-        (self.concealing, self.made_up) = (false, 0);
-    }
-
-    fn recover(&mut self, sequence: u64, len: i64) -> bool {
-        let Some(packet) = self.packets.get(&sequence) else { return false };
-        let samples = usize::try_from(len).unwrap_or_default();
-        let mut recovered = false;
-        let arrival = Some(packet.arrival);
-        let added = self.queue.append(arrival, |out| recovered = self.decoder.recover(&packet.payload, samples, out));
-        self.stats.recovered_samples += added as u64;
-        if added > 0 {
-            self.made_up = 0;
-        }
-        if added < samples && added > 0 {
-            self.conceal((samples - added) as i64, Pause::Concealment);
-        }
-        recovered && added > 0
-    }
-
-    /// Nothing is there: the cursor waits while something is made up, in units of 2.5 ms.
-    fn wait(&mut self, samples: usize) {
-        let samples = samples.next_multiple_of((self.config.sample_rate as usize / 400).max(1));
-        self.conceal(samples as i64, Pause::Open);
-        if let Some(position) = &mut self.position {
-            position.waited += samples as i64;
-            if self.timeline.micros(position.waited) > LONGEST_OPEN_PAUSE_MICROS {
-                self.settle(Pause::Concealment);
-            }
-        }
-    }
-
-    fn conceal(&mut self, samples: i64, pause: Pause) {
-        let Ok(samples @ 1..) = usize::try_from(samples) else { return };
-        let values = samples * usize::from(self.config.channels);
-        let gain_from = self.gain_after(self.made_up);
-        self.made_up += samples as i64;
-        let gain_to = self.gain_after(self.made_up);
-        let mut energy = 0.0;
-        self.queue.append(None, |out| {
-            let before = out.len();
-            self.decoder.conceal(samples, out);
-            out.resize(before + values, 0.0);
-            if gain_to < 1.0 {
-                for (n, sample) in out[before..].iter_mut().enumerate() {
-                    *sample *= gain_from + (gain_to - gain_from) * n as f32 / values as f32;
-                }
-            }
-            energy = out[before..].iter().map(|sample| sample * sample).sum::<f32>() / values as f32;
-        });
-        let silent = if energy < SILENCE { samples as u64 } else { 0 };
-        let open = (samples as u64, silent);
-        match pause {
-            Pause::Comfort => self.stats.comfort_samples += open.0,
-            Pause::Concealment => self.count_concealed(open),
-            Pause::Open => {
-                if let Some(position) = &mut self.position {
-                    position.open = (position.open.0 + open.0, position.open.1 + open.1);
-                }
-            }
-        }
-    }
-
-    /// How loud what is made up is to be when so many samples have been made up before it.
-    fn gain_after(&self, made_up: i64) -> f32 {
-        let left = LONGEST_OPEN_PAUSE_MICROS + FADE_OUT_MICROS - self.timeline.micros(made_up);
-        (left as f32 / FADE_OUT_MICROS as f32).clamp(0.0, 1.0)
-    }
-
-    /// Now it is known what was made up while waiting.
-    fn settle(&mut self, pause: Pause) {
-        let Some(position) = &mut self.position else { return };
-        let open = std::mem::take(&mut position.open);
-        if open.0 == 0 {
-            return;
-        }
-        match pause {
-            Pause::Comfort => self.stats.comfort_samples += open.0,
-            Pause::Concealment | Pause::Open => self.count_concealed(open),
-        }
-    }
-
-    fn count_concealed(&mut self, (samples, silent): (u64, u64)) {
-        self.stats.concealed_samples += samples;
-        self.stats.silent_concealed_samples += silent;
-        if !self.concealing {
-            self.stats.concealment_events += 1;
-            self.concealing = true;
-        }
+        self.concealment.packet_decoded();
     }
 
     /// Goes on with the packet `sequence`, which begins at `start`, fading over from what would have come.
@@ -493,97 +342,12 @@ impl<D: PacketDecoder> AudioPlayout<D> {
             let mut tail = Vec::new();
             let samples = usize::try_from(self.timeline.samples(FADE_MICROS)).unwrap_or_default();
             self.decoder.conceal(samples, &mut tail);
-            let gain = self.gain_after(self.made_up);
+            let gain = self.gain_after(self.concealment.made_up());
             tail.iter_mut().for_each(|sample| *sample *= gain);
             self.decode_front();
             self.queue.fade_from(&tail);
         }
         self.control.interrupted();
-    }
-
-    /// Skips what is much too old to catch up with by stretching.
-    fn cut_excess(&mut self, now: Instant) {
-        let limit = self.control.target_micros(now) + MOST_EXCESS_MICROS;
-        let baseline = self.control.baseline();
-        let age = |start: i64| self.timeline.delay_of(start, now) - baseline;
-        let waiting = self.packets.first_key_value().map(|(_, first)| age(first.start));
-        // The oldest packet may have waited long behind a pause; only when it could have played is it too old.
-        let Some(position) = &self.position else { return };
-        if waiting.is_none_or(|waiting| waiting <= limit) || age(position.cursor) <= limit {
-            return;
-        }
-        let keep = self.packets.iter().find(|(_, packet)| age(packet.start) <= limit).map(|(sequence, _)| *sequence);
-        let Some(keep) = keep.or_else(|| self.packets.last_key_value().map(|(sequence, _)| *sequence)) else { return };
-        let kept = self.packets.split_off(&keep);
-        self.stats.packets_discarded += self.packets.len() as u64;
-        self.packets = kept;
-        let Some(start) = self.packets.first_key_value().map(|(_, packet)| packet.start) else { return };
-        self.settle(Pause::Concealment);
-        self.queue.clear();
-        self.jump_to(start, keep);
-    }
-
-    /// Moves the delay towards its target by a splice, if there is reason and a fit place for one.
-    fn adjust(&mut self, now: Instant, wanted: usize) {
-        let Some(position) = &self.position else { return };
-        if position.waited > 0 || self.queue.len() < wanted {
-            self.control.nothing_plays();
-            return;
-        }
-        let first = position.cursor - self.queue.len() as i64;
-        let transit = self.timeline.delay_of(first, now);
-        // How far into this pull the next packet would be needed, if every packet were as long as a few pulls.
-        let offset = self.timeline.micros((self.queue.len() % wanted) as i64);
-        let chunk = self.timeline.micros(wanted as i64);
-        match self.control.decide(now, transit, offset, chunk) {
-            Adjustment::None => {}
-            Adjustment::Shorten { most, similarity } => self.shorten(now, most, similarity),
-            Adjustment::Lengthen { similarity } => self.lengthen(now, similarity),
-        }
-    }
-
-    fn shorten(&mut self, now: Instant, most: i64, similarity: f32) {
-        let channels = usize::from(self.config.channels);
-        let most = usize::try_from(self.timeline.samples(most)).unwrap_or_default();
-        // Two of the longest periods have to be there.
-        let ahead = usize::try_from(self.timeline.samples(30_000)).unwrap_or_default();
-        while self.queue.len() < ahead && self.next_is_in_order() {
-            self.decode_front();
-        }
-        let samples = self.queue.samples();
-        let fade = usize::try_from(self.timeline.samples(FADE_MICROS)).unwrap_or_default();
-        let cut = most.min(self.queue.len().saturating_sub(fade));
-        if cut > 0 && self.control.is_pause(&samples[..(cut + fade) * channels]) {
-            let end = &samples[cut * channels..(cut + fade) * channels];
-            let faded = stretch::crossfade(&samples[..fade * channels], end, channels);
-            self.queue.replace_front(cut + fade, &faded);
-            self.removed(now, cut);
-            return;
-        }
-        let splice = stretch::find_splice(samples, channels, self.config.sample_rate, 0, most);
-        if let Some(splice) = splice.filter(|splice| splice.similarity >= similarity) {
-            let shorter = stretch::shortened(samples, channels, splice.lag);
-            self.queue.replace_front(2 * splice.lag, &shorter);
-            self.removed(now, splice.lag);
-        }
-    }
-
-    fn lengthen(&mut self, now: Instant, similarity: f32) {
-        let channels = usize::from(self.config.channels);
-        let samples = self.queue.samples();
-        let splice = stretch::find_splice(samples, channels, self.config.sample_rate, 0, usize::MAX);
-        let similarity = if self.control.is_pause(samples) { f32::MIN } else { similarity };
-        if let Some(splice) = splice.filter(|splice| splice.similarity >= similarity) {
-            let longer = stretch::lengthened(samples, channels, splice.lag);
-            self.queue.replace_front(splice.lag, &longer);
-            self.stats.inserted_samples_for_deceleration += splice.lag as u64;
-            self.control.moved(now, self.timeline.micros(splice.lag as i64));
-        }
-    }
-
-    fn removed(&mut self, now: Instant, samples: usize) {
-        self.stats.removed_samples_for_acceleration += samples as u64;
-        self.control.moved(now, -self.timeline.micros(samples as i64));
     }
 
     fn next_is_in_order(&self) -> bool {
@@ -603,17 +367,6 @@ impl<D: PacketDecoder> AudioPlayout<D> {
         self.timeline = Timeline::new(self.config.clock_rate, self.config.sample_rate);
         self.control = DelayControl::new(self.config);
         self.position = None;
-        self.concealing = false;
+        self.concealment.timeline_ended();
     }
-}
-
-/// What samples that were made up stand for.
-#[derive(Clone, Copy)]
-enum Pause {
-    /// The sender sent nothing on purpose.
-    Comfort,
-    /// Packets that are lost or late.
-    Concealment,
-    /// It is not known yet.
-    Open,
 }

@@ -182,3 +182,13 @@ fn manifests_made_in_code_are_checked_alike() {
     let manifest = Manifest::builder().node("a", "Gain", json!({ "db": 100 })).build().unwrap();
     insta::assert_snapshot!(runner().check(&manifest).unwrap_err(), @r#"node "a" (Gain): param "db": 100 is not allowed; use a number from -120 to 60 dB"#);
 }
+
+#[test]
+fn a_mistake_in_json_is_placed_by_characters_from_1() {
+    for (json, line, column) in
+        [("{\"nodes\": \"éé\" x}", 1, 16), ("{\"nodes\": [],\n", 2, 1), ("{\n \"é\": 1 2}", 2, 9)]
+    {
+        let place = Manifest::from_json(json).unwrap_err().place.unwrap();
+        assert_eq!((place.line, place.column), (line, column), "{json:?}");
+    }
+}

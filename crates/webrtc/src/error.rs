@@ -141,7 +141,7 @@ pub enum WebRtcError {
         /// The most the peer takes in bytes.
         limit: usize,
     },
-    /// A peer does not read its messages, and its channel is full.
+    /// A peer does not read its messages, and its channel is full. If it reads again, the message may still arrive.
     #[error("peer {peer:?} does not read its messages")]
     PeerTooSlow {
         /// The peer.

@@ -307,17 +307,30 @@ impl JoinHandle for Task {
 mod tests {
     use super::*;
 
+    fn buffers_of(socket: &std::net::UdpSocket) -> (usize, usize) {
+        let socket = SockRef::from(socket);
+        (socket.recv_buffer_size().unwrap(), socket.send_buffer_size().unwrap())
+    }
+
     #[tokio::test]
-    async fn system_sockets_get_larger_buffers_than_they_come_with() {
-        let untouched = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-        let before = SockRef::from(&untouched).recv_buffer_size().unwrap();
+    async fn system_sockets_get_buffers_of_4_mb_as_far_as_the_kernel_grants_them() {
+        let own = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let before = buffers_of(&own);
+        SockRef::from(&own).set_recv_buffer_size(4 << 20).unwrap();
+        SockRef::from(&own).set_send_buffer_size(4 << 20).unwrap();
+        let most = buffers_of(&own);
+        assert!(most.0 > before.0 && most.1 > before.1, "the kernel grants nothing: {before:?}, then {most:?}");
+
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        // The same socket of the kernel's, to look at it once it has been handed over.
+        let window = socket.try_clone().unwrap();
         let mesh = MeshRuntime::new(None);
         assert_eq!(mesh.socket_buffers(), None);
-        let socket = mesh.for_connection().wrap_udp_socket(untouched).unwrap();
-        let granted = mesh.socket_buffers().unwrap();
-        println!("{before} bytes before, {granted:?}");
-        assert!(granted.receive >= before.min(SOCKET_BUFFER) && granted.send > 0);
-        assert_eq!(socket.local_addr().unwrap().ip().to_string(), "127.0.0.1");
+        let socket = mesh.for_connection().wrap_udp_socket(socket).unwrap();
+        assert_eq!(buffers_of(&window), most, "{before:?} before");
+        let told = mesh.socket_buffers().unwrap();
+        assert_eq!((told.receive, told.send), most);
+        assert_eq!(socket.local_addr().unwrap(), window.local_addr().unwrap());
     }
 
     #[tokio::test]

@@ -40,6 +40,17 @@ async fn the_status_shows_what_flows() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_sockets_of_a_connection_have_the_buffers_that_the_kernel_grants_who_asks_for_4_mb() {
+    let own = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let own = socket2::SockRef::from(&own);
+    own.set_recv_buffer_size(4 << 20).unwrap();
+    let (alice, bob) = pair().await;
+    for mesh in [&alice, &bob] {
+        assert_eq!(mesh.receive_buffer(), Some(own.recv_buffer_size().unwrap()));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_keyframe_is_asked_for_at_most_once_per_round_trip() {
     let (alice, bob) = pair().await;
     let sender = alice.clone();

@@ -64,6 +64,43 @@ fn a_cut_path_without_a_hint_is_given_up_after_the_ice_timeout() {
 }
 
 #[test]
+fn a_path_that_is_lost_without_signaling_is_looked_for_for_a_minute() {
+    begun();
+    run_virtual(1, |net| async move {
+        let world = World::new(net, 0.0);
+        let ((alice, bob), dies) = (world.call().await, world.join("carol").await);
+        for survivor in [&alice, &bob] {
+            soon("connect", dies.mesh.connect(&survivor.id)).await.unwrap();
+            sees(survivor, &dies).await;
+        }
+        sleep(SECOND * 5).await;
+        world.signaling.kill();
+        let mut events = [alice.mesh.events(), bob.mesh.events()];
+        let cut = Instant::now();
+        dies.host.cut();
+        for events in &mut events {
+            let about_carol = event(events, |e| {
+                let about = match e {
+                    MeshEvent::PeerReconnecting { peer } | MeshEvent::PeerDisconnected { peer, .. } => Some(peer),
+                    _ => None,
+                };
+                about.is_some_and(|peer| *peer == "carol")
+            })
+            .await;
+            assert!(matches!(about_carol, MeshEvent::PeerReconnecting { .. }), "{about_carol:?}");
+        }
+        for events in &mut events {
+            event(events, |e| matches!(e, MeshEvent::PeerDisconnected { peer, .. } if *peer == "carol")).await;
+            report(&format!("without signaling given up after {:?}", cut.elapsed()));
+            assert!((SECOND * 55..=SECOND * 70).contains(&cut.elapsed()), "{:?}", cut.elapsed());
+        }
+        // The two that are left still have each other.
+        assert_eq!((alice.mesh.peers().len(), bob.mesh.peers().len()), (1, 1));
+        media_both_ways(&alice, &bob).await;
+    });
+}
+
+#[test]
 fn a_signaling_server_that_dies_leaves_media_and_messages_untouched() {
     begun();
     run_virtual(1, |net| async move {

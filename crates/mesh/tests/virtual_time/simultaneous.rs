@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::world::{MS, SECOND, World, begun, media_both_ways, percentile, report, soon};
-use remotemedia_mesh::{MeshEvent, MeshEvents};
+use remotemedia_mesh::{MeshEvent, MeshEvents, Message};
 use remotemedia_netsim::virt::{run_virtual, seeds};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -50,7 +50,7 @@ async fn connects(events: &mut MeshEvents) -> (u32, u32) {
 #[test]
 fn connecting_at_the_same_moment_makes_one_connection() {
     begun();
-    let mut times: Vec<_> = seeds(3_000, 100).map(|seed| both_connect(seed, 0.0, Duration::ZERO)).collect();
+    let mut times: Vec<_> = seeds(3_000, 200).map(|seed| both_connect(seed, 0.0, Duration::ZERO)).collect();
     let [p50, worst] = [0.5, 1.0].map(|share| percentile(&mut times, share));
     report(&format!("both at once: p50 {p50:?}, worst {worst:?}"));
     assert!(worst <= SECOND, "{worst:?}");
@@ -59,8 +59,7 @@ fn connecting_at_the_same_moment_makes_one_connection() {
 #[test]
 fn connecting_at_nearly_the_same_moment_makes_one_connection() {
     begun();
-    let mut times: Vec<_> =
-        seeds(4_000, 100).map(|seed| both_connect(seed, 0.0, MS * (seed % 100) as u32 * 2)).collect();
+    let mut times: Vec<_> = seeds(4_000, 200).map(|seed| both_connect(seed, 0.0, MS * (seed % 200) as u32)).collect();
     let [p50, worst] = [0.5, 1.0].map(|share| percentile(&mut times, share));
     report(&format!("both within 200 ms: p50 {p50:?}, worst {worst:?}"));
     assert!(worst <= SECOND, "{worst:?}");
@@ -73,4 +72,40 @@ fn connecting_at_nearly_the_same_moment_under_loss_makes_one_connection() {
     let [p50, worst] = [0.5, 1.0].map(|share| percentile(&mut times, share));
     report(&format!("both within 200 ms, 10 % loss: p50 {p50:?}, worst {worst:?}"));
     assert!(worst <= SECOND * 10, "{worst:?}");
+}
+
+#[test]
+fn offers_that_cross_in_a_standing_call_cost_neither_the_call_nor_a_message() {
+    begun();
+    for seed in seeds(6_000, 10) {
+        run_virtual(seed, move |net| async move {
+            let world = World::new(net, 0.0);
+            let (alice, bob) = world.call().await;
+            let mut events = [alice.mesh.events(), bob.mesh.events()];
+            for round in 0..20 {
+                // From the same moment to one at which the first offer has been answered.
+                let later = MS * round * 2;
+                let (first, second) = if round % 3 == 0 { (&alice, &bob) } else { (&bob, &alice) };
+                let (one, two) = soon("both offer", async {
+                    tokio::join!(first.mesh.restart_ice(&second.id), async {
+                        sleep(later).await;
+                        second.mesh.restart_ice(&first.id).await
+                    })
+                })
+                .await;
+                one.and(two).unwrap();
+                for (from, to) in [(&alice, &bob), (&bob, &alice)] {
+                    let message = Message::Text(format!("seed {seed}, round {round}"));
+                    from.mesh.send_message(&to.id, message.clone()).await.unwrap();
+                    let received = timeout(SECOND * 2, to.mesh.recv_message()).await;
+                    assert_eq!(received, Ok(Some((from.id.clone(), message))));
+                }
+            }
+            media_both_ways(&alice, &bob).await;
+            for events in &mut events {
+                assert_eq!(connects(events).await, (0, 0), "seed {seed}: the call ended or began anew");
+            }
+        });
+    }
+    report("200 times both offered in a standing call");
 }

@@ -59,7 +59,7 @@ pub(super) fn parse_yaml(text: &str) -> Result<Tree, ManifestError> {
 /// Reads a text that is JSON and nothing else.
 pub(super) fn parse_json(text: &str) -> Result<Tree, ManifestError> {
     serde_json::from_str::<de::IgnoredAny>(text).map_err(|error| {
-        let place = place(error.line() as u64, error.column() as u64);
+        let place = json_place(text, &error);
         let message = error.to_string();
         let message = message.split(" at line ").next().unwrap_or_default().to_owned();
         ManifestError::new(place, ManifestProblem::Syntax { language: "JSON", message })
@@ -192,6 +192,14 @@ fn syntax(error: Error) -> ManifestError {
     };
     let at = error.location().and_then(location);
     ManifestError::new(at, ManifestProblem::Syntax { language: "YAML", message })
+}
+
+/// Where a mistake is, in characters from 1: `serde_json` counts bytes, and says 0 for what should begin a line.
+fn json_place(text: &str, error: &serde_json::Error) -> Option<Place> {
+    let line = text.split('\n').nth(error.line().checked_sub(1)?)?;
+    let is_first_of_character = |byte: &u8| byte & 0xc0 != 0x80;
+    let column = line.bytes().take(error.column()).filter(is_first_of_character).count().max(1);
+    place(error.line() as u64, column as u64)
 }
 
 fn location(location: Location) -> Option<Place> {

@@ -171,7 +171,7 @@ impl Task {
                     continue;
                 }
             };
-            let Some((frame, permit)) = next else { return };
+            let Some((frame, mut room)) = next else { return };
             is_over = false;
             let now = Instant::now();
             let begins = !self.stamper.follows(now, frame.timestamp);
@@ -179,9 +179,9 @@ impl Task {
             if stop.is_none() {
                 self.stamper.push(now, frame.timestamp, frame.duration());
                 self.reframer.push(&frame);
-                stop = self.send_ready(begins).await;
+                stop = self.send_ready(begins, Some(&mut room)).await;
             }
-            drop(permit);
+            drop(room);
             if let Some(stop) = stop {
                 self.stop(stop, &mut frames).await;
                 is_over = true;
@@ -192,7 +192,7 @@ impl Task {
     /// Sends what is left over of a run of audio, filled up with silence.
     async fn finish_run(&mut self) -> Option<Stop> {
         self.reframer.flush(self.samples());
-        let stop = self.send_ready(false).await;
+        let stop = self.send_ready(false, None).await;
         if stop.is_none() {
             self.reframer.reset();
         }
@@ -204,14 +204,19 @@ impl Task {
         (u64::from(self.settings.sample_rate) * FRAME.as_millis() as u64 / 1_000) as usize
     }
 
-    /// Sends what fills whole frames, each when it is its turn; what is asked meanwhile ends it.
-    async fn send_ready(&mut self, mut marker: bool) -> Option<Stop> {
+    /// Sends what fills whole frames, each when it is its turn; what is asked meanwhile ends it. Of `room`, which all of it took
+    /// in the queue, it gives back what is no longer taken.
+    async fn send_ready(&mut self, mut marker: bool, mut room: Option<&mut OwnedSemaphorePermit>) -> Option<Stop> {
         while self.reframer.has(self.samples()) {
             if let Some(stop) = self.wait_for_turn().await {
                 return Some(stop);
             }
             let Some(pcm) = self.reframer.pop(self.samples()) else { break };
             self.send(pcm, &mut marker, FRAME).await;
+            if let Some(room) = &mut room {
+                let waiting = self.reframer.len() * 1_000 / self.settings.sample_rate as usize;
+                drop(room.split(room.num_permits().saturating_sub(waiting)));
+            }
         }
         None
     }

@@ -38,6 +38,11 @@ impl Reframer {
         self.output.len() >= samples_per_channel * usize::from(self.channels)
     }
 
+    /// Samples per channel that can be taken out.
+    pub(crate) fn len(&self) -> usize {
+        self.output.len() / usize::from(self.channels)
+    }
+
     /// Takes a frame of `samples_per_channel` out; `None` while there are not that many.
     pub(crate) fn pop(&mut self, samples_per_channel: usize) -> Option<Vec<f32>> {
         let count = samples_per_channel * usize::from(self.channels);

@@ -82,6 +82,29 @@ enum End {
     Failed,
 }
 
+/// What comes between a session that failed and the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Interlude {
+    /// Nothing comes out until the pipeline is replaced.
+    Silence,
+    /// What goes in comes out as it is, until the pipeline is replaced.
+    Bypass,
+    /// The pipeline is started again soon.
+    Pause,
+}
+
+impl Interlude {
+    /// `None` if no session follows.
+    fn of(policy: FailurePolicy) -> Option<Self> {
+        match policy {
+            FailurePolicy::Mute => Some(Self::Silence),
+            FailurePolicy::Bypass => Some(Self::Bypass),
+            FailurePolicy::Restart => Some(Self::Pause),
+            FailurePolicy::End => None,
+        }
+    }
+}
+
 impl Worker {
     pub(super) async fn run(mut self) -> Outcome {
         loop {
@@ -96,11 +119,11 @@ impl Worker {
                 }
             };
             let end = match end {
-                End::Failed if self.policy == FailurePolicy::End => {
+                End::Failed => {
                     self.running.lock().control = None;
-                    return Outcome::GivenUp;
+                    let Some(interlude) = Interlude::of(self.policy) else { return Outcome::GivenUp };
+                    self.after_failure(interlude, started).await
                 }
-                End::Failed => self.after_failure(started).await,
                 end => end,
             };
             match end {
@@ -189,22 +212,20 @@ impl Worker {
         }
     }
 
-    /// What the policy has for the time until the pipeline is replaced. `Failed` means that it is to be started again.
-    async fn after_failure(&mut self, started: Instant) -> End {
-        self.running.lock().control = None;
+    /// The time until the pipeline is replaced or started again, which `Failed` means here.
+    async fn after_failure(&mut self, interlude: Interlude, started: Instant) -> End {
         let Self { source, outputs, commands, .. } = self;
         outputs.splice();
         let outputs = &*outputs;
-        let bypasses = self.policy == FailurePolicy::Bypass;
         let sink = |peer: PeerId, data: RuntimeData| async move {
-            if bypasses && !matches!(data, RuntimeData::Control(_)) {
+            if interlude == Interlude::Bypass && !matches!(data, RuntimeData::Control(_)) {
                 outputs.send(TransportData::new(data).with_metadata("peer", peer.as_str())).await;
             }
         };
         let restart = async {
-            match self.policy {
-                FailurePolicy::Restart => sleep_until(started + RESTART_SPACING).await,
-                _ => std::future::pending().await,
+            match interlude {
+                Interlude::Pause => sleep_until(started + RESTART_SPACING).await,
+                Interlude::Silence | Interlude::Bypass => std::future::pending().await,
             }
         };
         tokio::select! {

@@ -9,7 +9,10 @@ use remotemedia_webrtc::{
 };
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::world::{PICTURE, World, clip, level, listen, picture, tone};
+use crate::{
+    shared_routes::{ask, echo},
+    world::{PICTURE, World, clip, level, listen, picture, tone},
+};
 
 /// A registry with a node that passes everything on and fails at the text "boom".
 fn with_bomb() -> Arc<NodeRegistry> {
@@ -186,6 +189,16 @@ fn a_shared_pipeline_that_ended_is_over_for_everybody() {
         let later =
             attachment.replace(Arc::new(Manifest::from_yaml("pipeline: { nodes: [{ id: e, type: Echo }] }").unwrap()));
         assert!(matches!(later.await, Err(WebRtcError::PipelineEnded)));
+        let added = attachment.add_peer("alice").await;
+        assert!(matches!(added, Err(WebRtcError::PipelineEnded)), "{added:?}");
+        let nobody: [&str; 0] = [];
+        let route = Route::from_peers(nobody).unwrap().with_messages();
+        let other = bot.attach(echo(), route).await.unwrap();
+        other.add_peer("alice").await.unwrap();
+        let moved = other.move_peer("alice", &attachment, None).await;
+        assert!(matches!(moved, Err(WebRtcError::PipelineEnded)), "{moved:?}");
+        assert_eq!(other.peers(), ["alice"], "she stays where she is");
+        assert_eq!(ask(&alice, "still there").await, text("still there"));
         bob.send_data_channel_message("bot", &text("to the program")).await.unwrap();
         let (peer, message) = bot.recv_data_channel_message().await.unwrap().unwrap();
         assert!(peer == "bob" && message == text("to the program"));

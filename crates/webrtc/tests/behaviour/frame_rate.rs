@@ -141,3 +141,29 @@ fn a_new_frame_rate_acts_on_a_running_source_at_once() {
         }
     }
 }
+
+#[test]
+fn every_picture_that_is_not_shown_is_counted_as_replaced() {
+    run_virtual(152, |network| async move {
+        let world = World::clean(network);
+        let codec = VideoCodec::vp8().size(SIZE.0, SIZE.1).bitrate_kbps(4_000).framerate(10);
+        let alice = world.join_with("alice", |c| (c.video_codec, c.adaptive_bitrate_enabled) = (codec, false)).await;
+        let bob = world.join("bob").await;
+        alice.connect_peer("bob").await.unwrap();
+        assert_eq!(alice.pictures_replaced().unwrap(), 0);
+        let watching = tokio::spawn(async move { watch(&bob, "alice", Instant::now() + Duration::from_secs(5)).await });
+        // Three times as many as the frame rate allows, then five of which the encoder sees one.
+        let next = show(&alice, 0, 90, steady(30.0)).await;
+        let thinned = alice.pictures_replaced().unwrap();
+        assert!((58..=61).contains(&thinned), "{thinned} of 90");
+        sleep(Duration::from_secs(1)).await;
+        let clip = clip();
+        for number in next..next + 5 {
+            alice.send_to_peer("bob", &RuntimeData::from(picture(&clip, number))).await.unwrap();
+        }
+        let seen: Vec<u16> = watching.await.unwrap().into_iter().map(|(number, ..)| number).collect();
+        let replaced = alice.pictures_replaced().unwrap();
+        assert_eq!(seen.len() as u64 + replaced, 95, "{replaced} were replaced, seen were {seen:?}");
+        assert_eq!(seen.last(), Some(&94));
+    });
+}

@@ -6,7 +6,8 @@ use remotemedia_netsim::{
     link::{LinkConfig, Loss},
     virt::run_virtual,
 };
-use remotemedia_webrtc::{DataChannelMessage, DataChannelMode};
+use remotemedia_runtime_core::data::RuntimeData;
+use remotemedia_webrtc::{DataChannelMessage, DataChannelMode, WebRtcError};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::world::{ONE_WAY, World};
@@ -88,6 +89,60 @@ fn a_sender_waits_while_its_peer_does_not_read() {
             assert!(matches!(message, DataChannelMessage::Binary { payload } if payload.len() == 1_000_000));
         }
         flood.await.unwrap();
+    });
+}
+
+#[test]
+fn a_broadcast_gives_up_after_five_seconds_on_a_peer_that_does_not_read_and_reaches_the_others() {
+    run_virtual(95, |network| async move {
+        let world = World::clean(network);
+        let alice = world.join("alice").await;
+        let (bob, carol) = (world.join("bob").await, world.join("carol").await);
+        for peer in ["bob", "carol"] {
+            alice.connect_peer(peer).await.unwrap();
+        }
+        let reader = carol.clone();
+        let reading = tokio::spawn(async move {
+            let mut read = 0;
+            while let Some((_, message)) = reader.recv_data_channel_message().await.unwrap() {
+                read += usize::from(
+                    matches!(message, DataChannelMessage::Binary { payload } if payload.len() == 1_000_000),
+                );
+            }
+            read
+        });
+        let megabyte = RuntimeData::Binary(vec![1; 1_000_000].into());
+        let mut sent = 0;
+        let (stats, took) = loop {
+            let begin = Instant::now();
+            let stats = alice.broadcast(&megabyte).await.unwrap();
+            sent += 1;
+            if stats.failed_count > 0 {
+                break (stats, begin.elapsed());
+            }
+            assert!(sent < 100, "100 MB are not taken without a reader");
+        };
+        println!("the message number {sent} was given up after {took:?}");
+        assert_eq!((stats.sent_count, stats.failed_count), (1, 1));
+        let failure = &stats.failed_peers[0];
+        assert!(failure.peer_id == "bob" && failure.error.is_retryable(), "{failure:?}");
+        assert!(matches!(&failure.error, WebRtcError::PeerTooSlow { peer } if peer == "bob"), "{failure:?}");
+        assert!(took.abs_diff(Duration::from_secs(5)) < Duration::from_millis(500), "{took:?}");
+        // When bob has read what waits, the next one reaches him. What was given up may come, whole.
+        let next = async || timeout(Duration::from_secs(30), bob.recv_data_channel_message()).await.unwrap();
+        for _ in 1..sent {
+            next().await.unwrap().unwrap();
+        }
+        let after = RuntimeData::Text("after".into());
+        assert_eq!(alice.broadcast(&after).await.unwrap().sent_count, 2);
+        let (_, mut message) = next().await.unwrap().unwrap();
+        if message == (DataChannelMessage::Binary { payload: vec![1; 1_000_000] }) {
+            (_, message) = next().await.unwrap().unwrap();
+        }
+        assert!(message == text("after"), "something else came");
+        alice.shutdown().await.unwrap();
+        carol.shutdown().await.unwrap();
+        assert_eq!(reading.await.unwrap(), sent);
     });
 }
 

@@ -93,6 +93,31 @@ fn a_speaker_that_was_interrupted_says_what_comes_next_and_counts_anew() {
 }
 
 #[test]
+fn a_speaker_takes_a_minute_ahead_of_what_it_says_however_long_the_pieces_are() {
+    for piece in [1, 5, 30] {
+        run_virtual(364, move |network| async move {
+            let world = World::clean(network);
+            let (bot, alice) = (world.join("bot").await, world.join("alice").await);
+            alice.connect_peer("bot").await.unwrap();
+            let speaker = bot.speaker(Target::peer("alice").unwrap()).unwrap();
+            let near = |a: Duration, b: Duration| a.abs_diff(b) <= Duration::from_millis(100);
+            let begin = Instant::now();
+            for _ in 0..60 / piece {
+                speaker.play(clip_of_sound(piece)).await;
+            }
+            assert!(near(begin.elapsed(), Duration::ZERO), "{piece}: a minute is taken after {:?}", begin.elapsed());
+            assert!(near(speaker.queued(), Duration::from_secs(60)), "{piece}: {:?}", speaker.queued());
+            speaker.play(clip_of_sound(5)).await;
+            assert!(near(begin.elapsed(), Duration::from_secs(5)), "{piece}: 5 s more after {:?}", begin.elapsed());
+            sleep(Duration::from_secs(7)).await;
+            assert!(near(speaker.queued(), Duration::from_secs(53)), "{piece}: {:?}", speaker.queued());
+            let dropped = speaker.interrupt().await.dropped;
+            assert!(near(dropped, Duration::from_secs(53)), "{piece}: {dropped:?} dropped");
+        });
+    }
+}
+
+#[test]
 fn a_peer_whose_audio_nobody_listens_to_is_estimated() {
     run_virtual(362, |network| async move {
         let world = World::clean(network);

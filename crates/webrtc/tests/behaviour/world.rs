@@ -1,11 +1,12 @@
 //! Transports on an emulated network, and the media they are given.
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{collections::HashMap, net::IpAddr, sync::Arc, time::Duration};
 
+use parking_lot::Mutex;
 use remotemedia_codecs::test_media::{Clip, draw_number, read_number};
 use remotemedia_netsim::{
     link::LinkConfig,
-    virt::{VirtualNetwork, VirtualSignaler, VirtualSignaling},
+    virt::{Host, VirtualNetwork, VirtualSignaler, VirtualSignaling},
 };
 use remotemedia_runtime_core::data::{AudioFrame, RuntimeData, VideoFrame};
 use remotemedia_signaling::state::StateConfig;
@@ -25,12 +26,14 @@ pub(crate) struct World {
     network: VirtualNetwork,
     signaling: VirtualSignaling,
     link: LinkConfig,
+    hosts: Mutex<HashMap<String, Host>>,
 }
 
 impl World {
     /// Every host's way up is `link`.
     pub(crate) fn new(network: VirtualNetwork, link: LinkConfig) -> Self {
-        Self { network, signaling: VirtualSignaling::new(1, StateConfig::default(), ONE_WAY), link }
+        let signaling = VirtualSignaling::new(1, StateConfig::default(), ONE_WAY);
+        Self { network, signaling, link, hosts: Mutex::default() }
     }
 
     /// A network that only takes time.
@@ -66,6 +69,11 @@ impl World {
         transport
     }
 
+    /// What the transport of that name runs on.
+    pub(crate) fn host(&self, name: &str) -> Host {
+        self.hosts.lock()[name].clone()
+    }
+
     /// A peer that is in the room and never answers.
     pub(crate) async fn register(&self, name: &str) -> Arc<VirtualSignaler> {
         self.signaling.join(name.parse().unwrap()).await.unwrap()
@@ -88,6 +96,7 @@ impl World {
     ) -> WebRtcTransport {
         let host = self.network.add_host(self.link.clone(), LinkConfig::default());
         let address: IpAddr = host.address();
+        self.hosts.lock().insert(name.to_owned(), host);
         let signaler = self.signaling.join(name.parse().unwrap()).await.unwrap();
         let mut config = WebRtcTransportConfig {
             peer_id: name.into(),
