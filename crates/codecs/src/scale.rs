@@ -1,11 +1,5 @@
-use std::borrow::Cow;
-
-use fast_image_resize::{
-    FilterType, ResizeAlg, ResizeOptions, Resizer,
-    images::{TypedImage, TypedImageRef},
-    pixels::U8,
-};
 use remotemedia_media::{PixelFormat, VideoFrame};
+use remotemedia_scale::{Kernel, Pixels, Scaler};
 
 use crate::{CodecError, picture::i420_like, to_i420};
 
@@ -46,37 +40,21 @@ pub fn scale_to_fit(frame: &VideoFrame, max_width: u32, max_height: u32) -> Resu
     let source = to_i420(frame)?;
     let mut packed = vec![0; PixelFormat::I420.packed_len(width, height)];
     let mut rest = &mut packed[..];
-    let mut resizer = Resizer::new();
-    // The bilinear kernel is stretched to the reduction, so that no detail aliases.
-    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
+    let mut scaler = Scaler::default();
     for index in 0..3 {
         let Some((row, rows)) = PixelFormat::I420.plane_size(index, width, height) else { continue };
         let (target, tail) = rest.split_at_mut(row * rows);
         rest = tail;
-        scale_plane(&source, index, target, (row as u32, rows as u32), &mut resizer, &options)?;
+        let plane =
+            PixelFormat::I420.plane_size(index, source.width(), source.height()).zip(source.planes().get(index));
+        let Some(((width, height), plane)) = plane else { continue };
+        let (width, height) = (width as u32, height as u32);
+        let from = Pixels { data: &plane.data, width, height, bytes: 1, stride: plane.stride };
+        scaler
+            .scale_whole(from, target, (row as u32, rows as u32), Kernel::Bilinear)
+            .map_err(|error| CodecError::Conversion(error.into()))?;
     }
     i420_like(frame, width, height, packed)
-}
-
-fn scale_plane(
-    source: &VideoFrame,
-    index: usize,
-    target: &mut [u8],
-    (width, height): (u32, u32),
-    resizer: &mut Resizer,
-    options: &ResizeOptions,
-) -> Result<(), CodecError> {
-    let size = PixelFormat::I420.plane_size(index, source.width(), source.height());
-    let (Some((row, rows)), Some(plane)) = (size, source.planes().get(index)) else { return Ok(()) };
-    let pixels = if plane.stride == row {
-        Cow::Borrowed(&plane.data[..row * rows])
-    } else {
-        Cow::Owned(source.rows(index).flatten().copied().collect::<Vec<u8>>())
-    };
-    let failed = |error: Box<dyn std::error::Error + Send + Sync>| CodecError::Conversion(error);
-    let view = TypedImageRef::<U8>::from_buffer(row as u32, rows as u32, &pixels).map_err(|e| failed(e.into()))?;
-    let mut output = TypedImage::<U8>::from_buffer(width, height, target).map_err(|e| failed(e.into()))?;
-    resizer.resize_typed(&view, &mut output, options).map_err(|e| failed(e.into()))
 }
 
 #[cfg(test)]

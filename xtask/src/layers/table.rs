@@ -25,6 +25,7 @@ const NOTHING: &[&str] = &[];
 /// Every crate of the workspace.
 pub(crate) const CRATES: &[Crate] = &[
     Crate { name: "remotemedia-media", floor: Floor::Level(0), ignorant_of: NO_IO, sans_io: EVERYTHING },
+    Crate { name: "remotemedia-scale", floor: Floor::Level(0), ignorant_of: NO_IO, sans_io: EVERYTHING },
     Crate {
         name: "remotemedia-rtp",
         floor: Floor::Level(1),

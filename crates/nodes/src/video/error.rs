@@ -1,4 +1,5 @@
 use remotemedia_media::{PixelFormat, VideoFrameError};
+use remotemedia_scale::ScaleError;
 
 /// Why a video node cannot work on a picture.
 #[derive(Debug, thiserror::Error)]
@@ -29,7 +30,7 @@ pub enum VideoError {
     Frame(#[from] VideoFrameError),
     /// The picture cannot be scaled.
     #[error("the picture cannot be scaled")]
-    Scale(#[source] Box<dyn std::error::Error + Send + Sync>),
+    Scale(#[from] ScaleError),
     /// The colours cannot be converted.
     #[error("the colours cannot be converted")]
     Convert(#[source] Box<dyn std::error::Error + Send + Sync>),

@@ -1,15 +1,10 @@
-//! What the video nodes share: planes to read, to write and to scale.
+//! What the video nodes share: planes to read and to write.
 
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use bytes::BytesMut;
-use fast_image_resize::{FilterType, PixelTrait};
-use fast_image_resize::{
-    ResizeAlg, ResizeOptions, Resizer,
-    images::{TypedCroppedImage, TypedCroppedImageMut, TypedImage, TypedImageRef},
-    pixels::{InnerPixel, U8, U8x2, U8x3, U8x4},
-};
 use remotemedia_media::{NtpTime, PeerId, PixelFormat, Plane, StreamId, VideoFrame};
+use remotemedia_scale::Pixels;
 
 use super::VideoError;
 
@@ -161,118 +156,12 @@ pub(crate) fn whole_rows(frame: &VideoFrame, plane: usize) -> (Cow<'_, [u8]>, u3
     (Cow::Owned(frame.rows(plane).flatten().copied().collect()), row as u32)
 }
 
-/// Pixels to read: a plane, or a part of one.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Pixels<'a> {
-    pub(crate) data: &'a [u8],
-    pub(crate) width: u32,
-    pub(crate) height: u32,
-    /// Bytes of one pixel, 1 to 4.
-    pub(crate) bytes: usize,
-    /// Bytes from row to row.
-    pub(crate) stride: usize,
-}
-
-impl<'a> Pixels<'a> {
-    /// Plane `index` of `frame`.
-    pub(crate) fn of(frame: &'a VideoFrame, index: usize) -> Option<Self> {
-        let bytes = pixel_bytes(frame.format(), index)?;
-        let (row, rows) = frame.format().plane_size(index, frame.width(), frame.height())?;
-        let plane = frame.planes().get(index)?;
-        Some(Self { data: &plane.data, width: (row / bytes) as u32, height: rows as u32, bytes, stride: plane.stride })
-    }
-
-    pub(crate) fn row(&self, y: usize) -> &'a [u8] {
-        let start = y * self.stride;
-        self.data.get(start..start + self.width as usize * self.bytes).unwrap_or_default()
-    }
-}
-
-/// A rectangle in pixels of a plane.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Area<T> {
-    pub(crate) left: T,
-    pub(crate) top: T,
-    pub(crate) width: T,
-    pub(crate) height: T,
-}
-
-impl Area<u32> {
-    pub(crate) fn whole(width: u32, height: u32) -> Self {
-        Self { left: 0, top: 0, width, height }
-    }
-}
-
-/// Scales planes, and keeps its buffers between the calls.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Scaler {
-    resizer: Resizer,
-    gathered: Vec<u8>,
-}
-
-impl Scaler {
-    /// Scales `area` of `from`, or all of it, into `inside` of the packed plane `to`, whose rows have `to_width`
-    /// pixels.
-    pub(crate) fn scale(
-        &mut self,
-        from: Pixels<'_>,
-        area: Option<Area<f64>>,
-        to: &mut [u8],
-        (to_width, to_height): (u32, u32),
-        inside: Area<u32>,
-        filter: FilterType,
-    ) -> Result<(), VideoError> {
-        let mut options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(filter));
-        // Two components are blue and red chroma here, and not grey and alpha.
-        options = options.use_alpha(from.bytes == 4);
-        if let Some(Area { left, top, width, height }) = area {
-            options = options.crop(left, top, width, height);
-        }
-        let target = (to_width, to_height, inside);
-        match from.bytes {
-            1 => self.run::<U8>(from, to, target, &options),
-            2 => self.run::<U8x2>(from, to, target, &options),
-            3 => self.run::<U8x3>(from, to, target, &options),
-            _ => self.run::<U8x4>(from, to, target, &options),
-        }
-        .map_err(VideoError::Scale)
-    }
-
-    /// Scales all of `from` into all of the packed plane `to`.
-    pub(crate) fn scale_whole(
-        &mut self,
-        from: Pixels<'_>,
-        to: &mut [u8],
-        size: (u32, u32),
-        filter: FilterType,
-    ) -> Result<(), VideoError> {
-        self.scale(from, None, to, size, Area::whole(size.0, size.1), filter)
-    }
-
-    fn run<P: InnerPixel + PixelTrait>(
-        &mut self,
-        from: Pixels<'_>,
-        to: &mut [u8],
-        (to_width, to_height, inside): (u32, u32, Area<u32>),
-        options: &ResizeOptions,
-    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-        let mut to = TypedImage::<P>::from_buffer(to_width, to_height, to)?;
-        let mut to = TypedCroppedImageMut::from_ref(&mut to, inside.left, inside.top, inside.width, inside.height)?;
-        let padded_row = (from.stride / from.bytes) as u32;
-        let has_whole_rows = from.data.len() >= from.stride * from.height as usize;
-        if from.stride.is_multiple_of(from.bytes) && has_whole_rows {
-            let view = TypedImageRef::<P>::from_buffer(padded_row, from.height, from.data)?;
-            // Cut off the padding, so that the kernel does not reach into it.
-            let view = TypedCroppedImage::from_ref(&view, 0, 0, from.width, from.height)?;
-            self.resizer.resize_typed(&view, &mut to, options)?;
-        } else {
-            self.gathered.clear();
-            (0..from.height as usize).for_each(|y| self.gathered.extend_from_slice(from.row(y)));
-            let view = TypedImageRef::<P>::from_buffer(from.width, from.height, &self.gathered)?;
-            self.resizer.resize_typed(&view, &mut to, options)?;
-        }
-        Ok(())
-    }
+/// Plane `index` of `frame`, to be scaled.
+pub(crate) fn pixels_of(frame: &VideoFrame, index: usize) -> Option<Pixels<'_>> {
+    let bytes = pixel_bytes(frame.format(), index)?;
+    let (row, rows) = frame.format().plane_size(index, frame.width(), frame.height())?;
+    let plane = frame.planes().get(index)?;
+    Some(Pixels { data: &plane.data, width: (row / bytes) as u32, height: rows as u32, bytes, stride: plane.stride })
 }
 
 #[cfg(test)]

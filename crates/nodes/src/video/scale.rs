@@ -1,14 +1,14 @@
-use fast_image_resize::FilterType;
 use remotemedia_media::VideoFrame;
 use remotemedia_runtime_core::{
     data::{DataKind, RuntimeData},
     manifest::MediaFormat,
     node::{Conversion, Emitter, Node, NodeResult, NodeType, ParamProblem, ParamSpec, Params, Produces},
 };
+use remotemedia_scale::{Area, Kernel, Scaler};
 
 use super::{
     VideoError,
-    picture::{Area, Labels, Pixels, Scaler, components, is_420, pixel_bytes, split_planes},
+    picture::{Labels, components, is_420, pixel_bytes, pixels_of, split_planes},
 };
 
 /// `VideoScale`: makes pictures larger or smaller. Takes every pixel format and keeps it; other data passes unchanged.
@@ -159,12 +159,12 @@ impl VideoScale {
             return Err(VideoError::Format { format });
         }
         let filter = match self.filter {
-            Filter::Bilinear => FilterType::Bilinear,
-            Filter::Lanczos => FilterType::Lanczos3,
+            Filter::Bilinear => Kernel::Bilinear,
+            Filter::Lanczos => Kernel::Lanczos3,
         };
         let mut packed = vec![0; format.packed_len(width, height)];
         for (index, plane) in split_planes(format, width, height, &mut packed).into_iter().enumerate() {
-            let Some(pixels) = Pixels::of(frame, index) else { return Err(VideoError::Format { format }) };
+            let Some(pixels) = pixels_of(frame, index) else { return Err(VideoError::Format { format }) };
             if (inside.width, inside.height) != (width, height) {
                 let black = components(format, index, [0, 0, 0]);
                 plane.chunks_exact_mut(pixels.bytes).for_each(|pixel| pixel.copy_from_slice(&black[..pixels.bytes]));

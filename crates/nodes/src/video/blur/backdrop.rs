@@ -1,13 +1,13 @@
 //! What is behind the person, and the picture that is made of both.
 
-use fast_image_resize::FilterType;
 use remotemedia_media::{PixelFormat, VideoFrame};
+use remotemedia_scale::{Area, Kernel, Scaler};
 
 use super::{
     super::{
         VideoError,
         format::in_format,
-        picture::{Area, Labels, Pixels, Scaler, components, split_planes},
+        picture::{Labels, components, pixels_of, split_planes},
     },
     Backdrop,
     mask::Mask,
@@ -57,7 +57,7 @@ impl Compositor {
         );
         let mut packed = vec![0; format.packed_len(width, height)];
         for (index, target) in split_planes(format, width, height, &mut packed).into_iter().enumerate() {
-            let Some(pixels) = Pixels::of(frame, index) else { return Err(VideoError::Format { format }) };
+            let Some(pixels) = pixels_of(frame, index) else { return Err(VideoError::Format { format }) };
             let behind = match (backdrop, image.as_ref().and_then(|image| image.planes().get(index))) {
                 (Backdrop::Color(rgb), _) => Behind::Color(components(format, index, *rgb)),
                 (_, Some(plane)) => Behind::Image(&plane.data),
@@ -106,7 +106,7 @@ impl Compositor {
             return Ok(made.clone());
         }
         let opaque = in_format(image, PixelFormat::Rgb24)?;
-        let Some(pixels) = Pixels::of(&opaque, 0) else { return Err(VideoError::Format { format }) };
+        let Some(pixels) = pixels_of(&opaque, 0) else { return Err(VideoError::Format { format }) };
         let (across, down) =
             (f64::from(width) / f64::from(image.width()), f64::from(height) / f64::from(image.height()));
         let scale = across.max(down);
@@ -120,7 +120,7 @@ impl Compositor {
         };
         let mut packed = vec![0; PixelFormat::Rgb24.packed_len(width, height)];
         let (size, inside) = ((width, height), Area::whole(width, height));
-        self.scaler.scale(pixels, Some(middle), &mut packed, size, inside, FilterType::Bilinear)?;
+        self.scaler.scale(pixels, Some(middle), &mut packed, size, inside, Kernel::Bilinear)?;
         let covering = VideoFrame::from_packed(PixelFormat::Rgb24, width, height, packed)?;
         let made = in_format(&covering, format)?.into_owned();
         Ok(self.image.insert(made).clone())

@@ -1,6 +1,8 @@
 //! Blurring what is not the person, at reduced size.
 
-use super::{super::picture::Pixels, mask::Mask, stretch::Stretch};
+use remotemedia_scale::Pixels;
+
+use super::{mask::Mask, stretch::Stretch};
 
 /// Blurs planes, and keeps its buffers between them.
 #[derive(Clone, Debug, Default)]

@@ -1,11 +1,11 @@
 //! Small copies of pictures, for finding the person in.
 
-use fast_image_resize::FilterType;
 use remotemedia_media::{PixelFormat, VideoFrame};
+use remotemedia_scale::{Kernel, Scaler};
 
 use super::super::{
     VideoError,
-    picture::{Pixels, Scaler, is_420, yuv_of},
+    picture::{is_420, pixels_of, yuv_of},
 };
 
 /// A small copy of a picture: Y, U and V of each pixel, BT.601 limited range.
@@ -39,9 +39,9 @@ impl Thumbnailer {
         self.thumbnail.yuv.resize(count, [0; 3]);
         (self.thumbnail.width, self.thumbnail.height) = (width as usize, height as usize);
         for index in 0..format.plane_count() {
-            let Some(pixels) = Pixels::of(frame, index) else { return Err(VideoError::Format { format }) };
+            let Some(pixels) = pixels_of(frame, index) else { return Err(VideoError::Format { format }) };
             self.plane.resize(count * pixels.bytes, 0);
-            self.scaler.scale_whole(pixels, &mut self.plane, (width, height), FilterType::Box)?;
+            self.scaler.scale_whole(pixels, &mut self.plane, (width, height), Kernel::Box)?;
             let scaled = self.plane.chunks_exact(pixels.bytes);
             for (yuv, pixel) in self.thumbnail.yuv.iter_mut().zip(scaled) {
                 match format {

@@ -7,7 +7,6 @@ mod text;
 use std::{sync::Arc, time::Duration};
 
 pub(crate) use color::color;
-use fast_image_resize::FilterType;
 pub(crate) use layer::Layer;
 use remotemedia_media::VideoFrame;
 use remotemedia_runtime_core::{
@@ -15,11 +14,12 @@ use remotemedia_runtime_core::{
     manifest::Suggestion,
     node::{Emitter, Node, NodeResult, NodeType, ParamProblem, ParamSpec, Params, Produces},
 };
+use remotemedia_scale::{Kernel, Scaler};
 pub(crate) use text::Typesetter;
 
 use super::{
     Image, VideoError,
-    picture::{Canvas, Pixels, Scaler},
+    picture::{Canvas, pixels_of},
     streams::Streams,
 };
 
@@ -291,9 +291,9 @@ fn image_layer(image: &Image, size: Option<u32>, scaler: &mut Scaler) -> Result<
     let height = size.unwrap_or(frame.height());
     let width = (f64::from(frame.width()) * f64::from(height) / f64::from(frame.height())).round();
     let width = (width as u32).clamp(1, VideoFrame::MAX_SIDE);
-    let Some(pixels) = Pixels::of(frame, 0) else { return Err(VideoError::Format { format: frame.format() }) };
+    let Some(pixels) = pixels_of(frame, 0) else { return Err(VideoError::Format { format: frame.format() }) };
     let mut rgba = vec![0; width as usize * height as usize * 4];
-    scaler.scale_whole(pixels, &mut rgba, (width, height), FilterType::Bilinear)?;
+    scaler.scale_whole(pixels, &mut rgba, (width, height), Kernel::Bilinear)?;
     let rgba = rgba.chunks_exact(4).map(|pixel| [pixel[0], pixel[1], pixel[2], pixel[3]]);
     Ok(Layer::new(width as usize, height as usize, rgba))
 }
