@@ -20,9 +20,9 @@ pub(crate) struct Args {
     /// Address and port to listen on; port 0 takes a free one.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080", value_parser = address)]
     listen: SocketAddr,
-    /// Print one JSON object a line.
+    /// Print one JSON object a line: first `ready`, or what failed as `error`.
     #[arg(long)]
-    json: bool,
+    pub(crate) json: bool,
 }
 
 pub(crate) async fn run(args: Args) -> Result<()> {
@@ -60,8 +60,5 @@ pub(crate) async fn bind(address: SocketAddr) -> Result<TcpListener> {
         _ => "choose an address of this machine with --listen",
     };
     let listener = TcpListener::bind(address).await;
-    listener.map_err(|error| {
-        let remedy = remedy(error.kind());
-        anyhow::Error::new(error).context(format!("cannot listen on {address}: {remedy}"))
-    })
+    listener.map_err(|error| anyhow::anyhow!("cannot listen on {address}: {error}; {}", remedy(error.kind())))
 }

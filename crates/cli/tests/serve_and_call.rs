@@ -64,9 +64,13 @@ impl Drop for Serve {
 }
 
 fn failure(args: &[&str]) -> String {
+    ended_with(1, args)
+}
+
+fn ended_with(code: i32, args: &[&str]) -> String {
     let Output { status, stdout, stderr } = remotemedia(args).output().unwrap();
     let text = String::from_utf8_lossy(&stderr).into_owned();
-    assert_eq!(status.code(), Some(1), "{text}");
+    assert_eq!(status.code(), Some(code), "{text}");
     assert!(stdout.is_empty());
     text
 }
@@ -236,9 +240,15 @@ fn what_the_page_asks_is_answered_and_what_it_asks_wrongly_is_explained() {
         ("PATCH", "/api/peers/nobody/pipeline/nodes/echo", "{\"db\":3}", "404", "nobody"),
         ("PATCH", "/api/peers/nobody/pipeline/nodes/echo", "[3]", "400", "map"),
         ("GET", "/api/peers/nobody/stats", "", "404", "nobody"),
-        ("POST", "/api/peers/nobody/restart-ice", "", "404", "nobody"),
+        ("POST", "/api/peers/nobody/restart-ice", "", "404", "has no call with \"nobody\""),
         ("POST", "/api/peers/no%20name/restart-ice", "", "404", "no name"),
         ("GET", "/nothing/here", "", "404", "nothing"),
+        ("GET", "/page/nothing.js", "", "404", "nothing.js"),
+        ("PUT", "/api/peers/nobody/pipeline", "{\"name\":\"echo\",\"outptu\":\"hd\"}", "400", "unknown field `outptu`"),
+        ("DELETE", "/api/peers/nobody/pipeline", "", "405", "DELETE"),
+        ("POST", "/api/info", "", "405", "POST"),
+        ("GET", "/api/peers/nobody/restart-ice", "", "405", "Allow"),
+        ("GET", "/api/peers/%FF/stats", "", "400", "UTF-8"),
     ] {
         let (status, body) = http(&serve.signaling, method, path, sent);
         let error: Value = serde_json::from_str(&body).unwrap();
@@ -285,9 +295,9 @@ fn mistakes_are_named_with_what_to_do_about_them() {
     };
     let text = failure(&["call", "--signaling", &nobody, "--peer-id", "alice", "--to", "bob"]);
     assert!(text.contains(&nobody) && text.contains("remotemedia serve"), "{text}");
-    let text = failure(&["call", "--signaling", "http://localhost", "--peer-id", "alice"]);
+    let text = ended_with(2, &["call", "--signaling", "http://localhost", "--peer-id", "alice"]);
     assert!(text.contains("--signaling is") && text.contains("ws://"), "{text}");
-    let text = failure(&["call", "--peer-id", "no spaces please"]);
+    let text = ended_with(2, &["call", "--peer-id", "no spaces please"]);
     assert!(text.contains("no spaces please") && text.contains("A-Z"), "{text}");
     let text = failure(&["call", "--peer-id", "alice", "--audio", "/no/such.wav"]);
     assert!(text.contains("/no/such.wav"), "{text}");

@@ -16,12 +16,14 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod address;
 mod audio;
 mod codec;
 mod id;
 mod units;
 mod video;
 
+pub use address::without_password;
 pub use audio::{AudioFrame, AudioFrameError};
 pub use codec::{Codec, EncodedFrame, MediaKind};
 pub use id::{InvalidPeerId, PeerId, StreamId};

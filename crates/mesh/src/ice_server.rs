@@ -1,5 +1,6 @@
 use std::fmt;
 
+use remotemedia_media::without_password;
 use rtc::ice::url::{ProtoType, SchemeType, Url};
 
 use crate::MeshError;
@@ -71,22 +72,30 @@ impl IceServer {
         self.urls.iter().any(|url| parse(url).is_some_and(|url| url.scheme == SchemeType::Turn))
     }
 
+    fn printable_urls(&self) -> Vec<String> {
+        self.urls.iter().map(|url| without_password(url)).collect()
+    }
+
     pub(crate) fn validate(&self) -> Result<(), MeshError> {
         let invalid = |value: String, allowed| Err(MeshError::InvalidConfig { field: "ice_servers", value, allowed });
         if let Some(url) = self.urls.iter().find(|url| !Self::is_supported(url)) {
-            return invalid(url.clone(), "stun:host:port or turn:host:port, reached over UDP (not TCP or TLS)");
+            return invalid(
+                without_password(url),
+                "stun:host:port or turn:host:port, reached over UDP (not TCP or TLS)",
+            );
         }
         let given = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
         if self.is_turn() && !(given(&self.username) && given(&self.credential)) {
-            return invalid(format!("{:?}", self.urls), "a TURN server with user name and credential");
+            return invalid(format!("{:?}", self.printable_urls()), "a TURN server with user name and credential");
         }
         Ok(())
     }
 }
 
-/// The stack passes over what it cannot reach with a line in the log; one URL that it cannot parse ends its gathering.
+/// The stack passes over what it cannot reach with a line in the log; one URL that it cannot parse ends its gathering. Users
+/// and passwords have no place in such a URL: the stack would leave them out without a word, and browsers refuse them.
 fn parse(url: &str) -> Option<Url> {
-    let url = Url::parse_url(url).ok()?;
+    let url = Url::parse_url(url).ok().filter(|_| !url.contains('@'))?;
     let known = matches!(url.scheme, SchemeType::Stun | SchemeType::Turn);
     (known && url.proto == ProtoType::Udp && !url.host.is_empty()).then_some(url)
 }
@@ -95,7 +104,7 @@ impl fmt::Debug for IceServer {
     /// Without the password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("IceServer")
-            .field("urls", &self.urls)
+            .field("urls", &self.printable_urls())
             .field("username", &self.username)
             .field("credential", &self.credential.as_ref().map(|_| "…"))
             .finish()
@@ -150,6 +159,8 @@ mod tests {
             "http://h",
             "stun:",
             "stun:h:port",
+            "stun:u:p@h",
+            "turn:u@h",
             "stun:h?transport=udp",
             "stuns:h",
             "turn:",
@@ -179,8 +190,11 @@ mod tests {
 
     #[test]
     fn a_password_is_not_printed() {
-        let server = IceServer { credential: Some("secret".into()), ..IceServer::default() };
+        let credential = Some("secret".into());
+        let server = IceServer { urls: vec!["turn:u:secret@h".into()], credential, ..IceServer::default() };
         assert!(!format!("{server:?}").contains("secret"));
+        let refusal = server.validate().unwrap_err().to_string();
+        assert!(refusal.contains("turn:u:…@h") && !refusal.contains("secret"), "{refusal}");
     }
 
     #[test]

@@ -57,7 +57,8 @@ impl ConnectionReport {
             ConnectionStage::Securing => "the DTLS handshake did not finish",
             ConnectionStage::Connected => "it was connected and then lost",
         };
-        let mut text = format!("{stage} ({} tries in {:.1} s)", self.tries, self.elapsed.as_secs_f64());
+        let tries = if self.tries == 1 { "try" } else { "tries" };
+        let mut text = format!("{stage} ({} {tries} in {:.1} s)", self.tries, self.elapsed.as_secs_f64());
         for server in self.ice_servers.iter().filter(|s| s.outcome != IceServerOutcome::Answered) {
             text.push_str(&format!("; {server}"));
         }

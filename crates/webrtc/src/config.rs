@@ -5,7 +5,7 @@ use std::{
 };
 
 use remotemedia_jitter as jitter;
-use remotemedia_media::{Bitrate, PeerId};
+use remotemedia_media::{Bitrate, PeerId, without_password};
 use remotemedia_mesh::{BitrateBounds, DataChannelMode as MeshDataChannelMode, IceServer, MeshConfig};
 
 use crate::{
@@ -25,7 +25,7 @@ use crate::{
 /// };
 /// # let _ = config;
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct WebRtcTransportConfig {
     /// WebSocket address of the signaling server, `ws://` or `wss://`. Default `ws://localhost:8080`.
     pub signaling_url: String,
@@ -127,7 +127,8 @@ pub struct TurnServer {
 impl fmt::Debug for TurnServer {
     /// Without the password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TurnServer").field("urls", &self.urls).field("username", &self.username).finish_non_exhaustive()
+        let urls: Vec<String> = self.urls.iter().map(|url| without_password(url)).collect();
+        f.debug_struct("TurnServer").field("urls", &urls).field("username", &self.username).finish_non_exhaustive()
     }
 }
 
@@ -263,7 +264,7 @@ fn parse_signaling_url(text: &str) -> Result<url::Url> {
     const ALLOWED: &str = "a WebSocket address such as ws://localhost:8080 or wss://example.com/signal";
     match url::Url::parse(text) {
         Ok(url) if matches!(url.scheme(), "ws" | "wss") && url.has_host() => Ok(url),
-        _ => Err(invalid("signaling_url", text, ALLOWED)),
+        _ => Err(invalid("signaling_url", without_password(text), ALLOWED)),
     }
 }
 
@@ -273,7 +274,7 @@ fn ice_servers(config: &WebRtcTransportConfig) -> Result<Vec<IceServer>> {
         if let Some(bad) = config.stun_servers.iter().find(|url| !is_server(url, "stun:")) {
             return Err(invalid(
                 "stun_servers",
-                bad,
+                without_password(bad),
                 "addresses such as stun:stun.example.com:3478, reached over UDP (not stuns:)",
             ));
         }
@@ -286,7 +287,7 @@ fn ice_servers(config: &WebRtcTransportConfig) -> Result<Vec<IceServer>> {
         if let Some(bad) = server.urls.iter().find(|url| !is_server(url, "turn:")) {
             return Err(invalid(
                 "turn_servers.urls",
-                bad,
+                without_password(bad),
                 "addresses such as turn:turn.example.com:3478, reached over UDP (not TCP or TLS)",
             ));
         }

@@ -14,6 +14,7 @@ pub mod transport;
 
 mod codec_config;
 mod config;
+mod config_debug;
 mod engine;
 mod error;
 mod events;

@@ -4,7 +4,7 @@ use std::{collections::VecDeque, sync::Arc};
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use remotemedia_media::PeerId;
+use remotemedia_media::{PeerId, without_password};
 use remotemedia_mesh::{
     DisconnectReason, IceCandidate, IceServer, Signaler, SignalingError, SignalingEvent, SignalingMessage,
 };
@@ -31,7 +31,10 @@ impl JsonRpcSignaler {
     /// Registers with the signaling server. Answers the ICE servers that it recommends, too.
     pub(crate) async fn connect(settings: &Settings) -> Result<(Self, Vec<IceServer>)> {
         let url = settings.signaling_url.to_string();
-        let failed = |source: ClientError| WebRtcError::SignalingFailed { url: url.clone(), source: Arc::new(source) };
+        let failed = |source: ClientError| WebRtcError::SignalingFailed {
+            url: without_password(&url),
+            source: Arc::new(source),
+        };
         let mut config = ClientConfig::new(url.clone(), settings.peer_id.clone());
         config.room = RoomId::new(&settings.room)
             .map_err(|_| invalid("room", &settings.room, "1 to 64 characters out of A-Z, a-z, 0-9, '_' and '-'"))?;
@@ -64,7 +67,9 @@ fn usable(mut server: IceServer) -> Option<IceServer> {
         urls.retain(|url| !url.starts_with("turn"));
     }
     if !left_out.is_empty() || urls.is_empty() {
-        tracing::warn!(?left_out, used = ?urls, "ICE servers that the signaling server recommends are left out");
+        let printable = |urls: &[String]| urls.iter().map(|url| without_password(url)).collect::<Vec<_>>();
+        let (left_out, used) = (printable(&left_out), printable(&urls));
+        tracing::warn!(?left_out, ?used, "ICE servers that the signaling server recommends are left out");
     }
     server.urls = urls;
     (!server.urls.is_empty()).then_some(server)

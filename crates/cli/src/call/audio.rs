@@ -2,10 +2,9 @@
 
 use std::{
     fs::File,
-    io::{BufReader, BufWriter},
+    io::{self, BufReader, BufWriter},
     path::{Path, PathBuf},
     sync::{Arc, mpsc},
-    thread::JoinHandle,
 };
 
 use anyhow::{Context, Result, bail};
@@ -13,7 +12,11 @@ use hound::{SampleFormat, WavReader, WavSpec, WavWriter};
 use remotemedia_runtime_core::data::RuntimeData;
 use remotemedia_webrtc::{AudioFrame, WebRtcTransport};
 
-use super::{empty, recording, report::Tally};
+use super::{
+    recording::{Failures, Recorder, empty},
+    report::Tally,
+};
+use crate::failure::with_hint;
 
 /// Frames that wait to be written. A disk that is slower loses the rest, which is counted.
 const QUEUE: usize = 512;
@@ -47,8 +50,9 @@ impl Microphone {
         matches!(self, Self::File { .. })
     }
 
-    /// Sends everything to everybody, in real time: the transport holds back whoever is ahead of it.
-    pub(super) async fn play(self, transport: WebRtcTransport, tally: Arc<Tally>) -> Result<()> {
+    /// Sends everything to everybody, in real time: the transport holds back whoever is ahead of it. A file that turns out to
+    /// be damaged is played until there.
+    pub(super) async fn play(self, transport: WebRtcTransport, tally: Arc<Tally>, failures: Failures) -> Result<()> {
         match self {
             Self::Tone => {
                 for start in (0..).step_by(960) {
@@ -70,7 +74,15 @@ impl Microphone {
                             reader.samples::<i32>().take(chunk).map(|s| s.map(|s| s as f32 * scale)).collect()
                         }
                     };
-                    let mut samples = samples.with_context(|| format!("{} is damaged", path.display()))?;
+                    let damaged = || format!("{} is cut off or damaged; what comes before is sent", path.display());
+                    let mut samples = match samples.with_context(damaged) {
+                        Ok(samples) => samples,
+                        Err(error) => {
+                            // There is room for one of each file.
+                            let _ = failures.try_send(error);
+                            return Ok(());
+                        }
+                    };
                     samples.truncate(samples.len() / usize::from(channels) * usize::from(channels));
                     if samples.is_empty() {
                         return Ok(());
@@ -84,51 +96,28 @@ impl Microphone {
 
 async fn send(transport: &WebRtcTransport, tally: &Tally, samples: Vec<f32>, rate: u32, channels: u16) -> Result<()> {
     let frame = AudioFrame::new(samples, rate, channels)?;
-    transport.broadcast(&RuntimeData::from(frame)).await?;
+    transport.broadcast(&RuntimeData::from(frame)).await.map_err(with_hint)?;
     tally.said();
     Ok(())
 }
 
-/// Writes what is heard, on a thread of its own.
-pub(super) struct WavRecorder {
-    frames: mpsc::SyncSender<Arc<AudioFrame>>,
-    writer: JoinHandle<Result<()>>,
-}
-
-/// The way into a [`WavRecorder`].
-pub(super) struct WavInput(mpsc::SyncSender<Arc<AudioFrame>>);
-
-impl WavInput {
-    pub(super) fn push(&self, frame: Arc<AudioFrame>) {
-        if self.0.try_send(frame).is_err() {
-            tracing::warn!("the disk is too slow: sound is missing in the recording");
-        }
-    }
-}
+/// Writes what is heard.
+pub(super) type WavRecorder = Recorder<Arc<AudioFrame>>;
 
 impl WavRecorder {
-    pub(super) fn create(path: &Path) -> Result<Self> {
-        let file = recording(path)?;
-        let (frames, queue) = mpsc::sync_channel(QUEUE);
-        let path = path.to_owned();
-        let writer = std::thread::spawn(move || {
-            write(file, &queue).with_context(|| format!("{} cannot be written", path.display()))
-        });
-        Ok(Self { frames, writer })
-    }
-
-    pub(super) fn input(&self) -> WavInput {
-        WavInput(self.frames.clone())
-    }
-
-    /// Completes the file, once every input has been dropped.
-    pub(super) fn finish(self) -> Result<()> {
-        drop(self.frames);
-        self.writer.join().unwrap_or_else(|_| bail!("the recorder went down"))
+    pub(super) fn wav(path: &Path, failures: Failures) -> Result<Self> {
+        Self::create(path, QUEUE, failures, write)
     }
 }
 
-fn write(file: File, frames: &mpsc::Receiver<Arc<AudioFrame>>) -> Result<()> {
+fn write(file: File, frames: &mpsc::Receiver<Arc<AudioFrame>>) -> io::Result<()> {
+    write_wav(file, frames).map_err(|error| match error {
+        hound::Error::IoError(error) => error,
+        error => io::Error::other(error),
+    })
+}
+
+fn write_wav(file: File, frames: &mpsc::Receiver<Arc<AudioFrame>>) -> Result<(), hound::Error> {
     let Ok(first) = frames.recv() else { return Ok(()) };
     empty(&file)?;
     let (channels, sample_rate) = (first.channels(), first.sample_rate());
@@ -138,9 +127,14 @@ fn write(file: File, frames: &mpsc::Receiver<Arc<AudioFrame>>) -> Result<()> {
         if (frame.channels(), frame.sample_rate()) != (channels, sample_rate) {
             continue;
         }
+        let before = writer.duration() / sample_rate;
         for &sample in frame.samples() {
             writer.write_sample((sample.clamp(-1.0, 1.0) * f32::from(i16::MAX)).round() as i16)?;
         }
+        // Once a second the header is made right, so that a file that ends early plays.
+        if writer.duration() / sample_rate != before {
+            writer.flush()?;
+        }
     }
-    Ok(writer.finalize()?)
+    writer.finalize()
 }

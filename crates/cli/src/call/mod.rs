@@ -2,56 +2,59 @@
 
 mod audio;
 mod card;
+mod clip;
+mod recording;
 mod report;
 mod video;
 
-use std::{
-    fs::{File, OpenOptions},
-    io,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Error, Result, bail};
 use clap::ValueEnum;
 use remotemedia_webrtc::{
     DataChannelMessage, PeerId, TransportEvent, TransportEvents, VideoCodec, WebRtcTransport, WebRtcTransportConfig,
 };
 use serde_json::{Value, json};
-use tokio::{task::JoinSet, time::Instant};
+use tokio::{
+    sync::mpsc::{self, Receiver},
+    task::JoinSet,
+};
 
 use self::{
     audio::{Microphone, WavRecorder},
+    recording::{Failures, is_same},
     report::Tally,
     video::{Camera, Y4mRecorder},
 };
 use crate::{
-    output::{no_video, say, server_failed, with_hint},
+    arguments::name,
+    failure::{UsageError, in_words, whole, with_hint},
+    output::{no_video, say, server_failed},
     shutdown,
 };
 
 /// Take part in a call, with files for camera and microphone or without.
 ///
 /// What no file is given for is a test card or a tone. It ends after --duration, when every file has been played, when the
-/// other side leaves, or with Ctrl-C, and then prints what it measured.
+/// other side leaves, or with Ctrl-C, and then prints what it measured. It fails if whom it calls did not answer until then, or
+/// if a file could not be played or recorded to the end: the call goes on meanwhile.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
-    remotemedia call --signaling ws://localhost:8080 --peer-id alice --to remotemedia --duration 10\n  \
+    remotemedia call --peer-id alice --to remotemedia --duration 10\n  \
     remotemedia call --signaling ws://localhost:8080 --peer-id bob --record-audio heard.wav\n  \
-    remotemedia call --signaling ws://localhost:8080 --peer-id carol --to bob --audio voice.wav --video clip.y4m --json")]
+    remotemedia call --peer-id carol --to bob --audio voice.wav --video clip.y4m --json")]
 pub(crate) struct Args {
     /// The signaling server.
     #[arg(long, value_name = "URL", default_value = "ws://localhost:8080")]
     signaling: String,
     /// This participant's name.
-    #[arg(long, value_name = "ME")]
+    #[arg(long, value_name = "ME", value_parser = name)]
     peer_id: String,
     /// Whom to call. Without it, waits for a caller.
-    #[arg(long, value_name = "PEER")]
+    #[arg(long, value_name = "PEER", value_parser = name)]
     to: Option<String>,
     /// The room to meet in.
-    #[arg(long, default_value = "default")]
+    #[arg(long, default_value = "default", value_parser = name)]
     room: String,
     /// What to say: a WAV file.
     #[arg(long, value_name = "IN.wav")]
@@ -77,9 +80,9 @@ pub(crate) struct Args {
     /// A text to send to each peer over the data channel. May be given several times.
     #[arg(long, value_name = "TEXT")]
     message: Vec<String>,
-    /// Print one JSON object a line; the last has the figures.
+    /// Print one JSON object a line; the last has the figures, or what failed as `error`.
     #[arg(long)]
-    json: bool,
+    pub(crate) json: bool,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -93,41 +96,50 @@ enum CodecName {
 fn seconds(text: &str) -> Result<Duration, String> {
     match text.parse::<f64>() {
         Ok(seconds) if (0.1..=86_400.0).contains(&seconds) => Ok(Duration::from_secs_f64(seconds)),
-        _ => Err("a number of seconds from 0.1 to 86400".to_owned()),
+        _ => Err("give a number of seconds from 0.1 to 86400".to_owned()),
     }
 }
 
 /// How long what was handed over may take to be sent: a transport holds 200 ms of sound.
 const REST: Duration = Duration::from_millis(400);
 
+/// Files that can fail: two that are played and two that are recorded.
+const FILES: usize = 4;
+
 pub(crate) async fn run(args: Args) -> Result<()> {
-    check_recordings(&args)?;
+    check(&args)?;
     // Files are opened first: a wrong name is better learned before somebody is called.
     let microphone = Microphone::open(args.audio.as_deref())?;
     let camera = Camera::open(args.video.as_deref())?;
-    let mut recorders = Recorders {
-        audio: args.record_audio.as_deref().map(WavRecorder::create).transpose()?,
-        video: args.record_video.as_deref().map(Y4mRecorder::create).transpose()?,
-    };
+    let (failures, mut failed) = mpsc::channel(FILES);
+    let recorders = Recorders::create(&args, &failures)?;
     let stop = shutdown::listen()?;
     let transport = WebRtcTransport::new(config(&args, camera.framerate())).map_err(with_hint)?;
     let mut events = transport.events();
     let tally = Tally::new();
-    let call = Call { transport: transport.clone(), tally: Arc::clone(&tally), args: &args };
+    let call = Call { transport: transport.clone(), tally: Arc::clone(&tally), args: &args, failures };
+    let mut first_failure = None;
     let result = tokio::select! {
-        result = call.hold(&mut events, microphone, camera, &mut recorders) => result,
+        result = call.hold(&mut events, microphone, camera, &recorders, (&mut failed, &mut first_failure)) => result,
         () = over(args.duration) => Ok(()),
         () = stop => Ok(()),
     };
     let figures = tally.figures(&transport).await;
-    drop(call);
     transport.shutdown().await.map_err(with_hint)?;
-    recorders.finish()?;
+    recorders.finish();
+    while let Ok(error) = failed.try_recv() {
+        match first_failure {
+            // It is told as the reason of the failure.
+            None => first_failure = Some(error),
+            Some(_) => call.note_failure(error, &mut first_failure)?,
+        }
+    }
     result?;
     let text = serde_json::to_string_pretty(&figures)?;
     say(args.json, &figures, &text)?;
-    match &args.to {
-        Some(peer) if figures["peers"].get(peer).is_none() => {
+    match (first_failure, &args.to) {
+        (Some(error), _) => Err(error),
+        (None, Some(peer)) if figures["peers"].get(peer).is_none() => {
             bail!(
                 "{peer} did not answer until the call ended: see whether it and the server run, and give it longer with --duration"
             )
@@ -136,32 +148,24 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     }
 }
 
-/// Refuses to record over what is played, or twice into one file.
-fn check_recordings(args: &Args) -> Result<()> {
-    let same = |a: &Path, b: &Path| a == b || a.canonicalize().is_ok_and(|a| b.canonicalize().is_ok_and(|b| a == b));
+/// Refuses to call oneself, and to record over what is played, or twice into one file.
+fn check(args: &Args) -> Result<(), UsageError> {
+    if args.to.as_ref() == Some(&args.peer_id) {
+        return Err(UsageError(format!("--to and --peer-id are both {}: call somebody else", args.peer_id)));
+    }
     let played = [("--audio", &args.audio), ("--video", &args.video)];
     let recorded = [("--record-audio", &args.record_audio), ("--record-video", &args.record_video)];
     for (n, (argument, path)) in recorded.iter().enumerate() {
         let Some(path) = path else { continue };
         for (other, known) in played.iter().chain(&recorded[..n]) {
-            if known.as_ref().is_some_and(|known| same(known, path)) {
-                bail!("{argument} and {other} name the same file, {}: record into another", path.display());
+            if known.as_ref().is_some_and(|known| is_same(known, path)) {
+                let path = path.display();
+                let text = format!("{argument} and {other} name the same file, {path}: record into another");
+                return Err(UsageError(text));
             }
         }
     }
     Ok(())
-}
-
-/// Makes room for a recording. Devices have no length.
-fn empty(file: &File) -> io::Result<()> {
-    if file.metadata()?.is_file() { file.set_len(0) } else { Ok(()) }
-}
-
-/// Opens a file to record into. What is in it stays until there is something to record.
-fn recording(path: &Path) -> Result<File> {
-    let mut options = OpenOptions::new();
-    let opened = options.write(true).create(true).truncate(false).open(path);
-    opened.with_context(|| format!("{} cannot be written", path.display()))
 }
 
 fn config(args: &Args, framerate: u32) -> WebRtcTransportConfig {
@@ -196,10 +200,19 @@ struct Recorders {
 }
 
 impl Recorders {
-    fn finish(self) -> Result<()> {
-        let audio = self.audio.map_or(Ok(()), WavRecorder::finish);
-        let video = self.video.map_or(Ok(()), Y4mRecorder::finish);
-        audio.and(video)
+    fn create(args: &Args, failures: &Failures) -> Result<Self> {
+        let wav = args.record_audio.as_deref().map(|path| WavRecorder::wav(path, failures.clone()));
+        let y4m = args.record_video.as_deref().map(|path| Y4mRecorder::y4m(path, failures.clone()));
+        Ok(Self { audio: wav.transpose()?, video: y4m.transpose()? })
+    }
+
+    fn finish(self) {
+        if let Some(wav) = self.audio {
+            wav.finish();
+        }
+        if let Some(y4m) = self.video {
+            y4m.finish();
+        }
     }
 }
 
@@ -207,6 +220,7 @@ struct Call<'a> {
     transport: WebRtcTransport,
     tally: Arc<Tally>,
     args: &'a Args,
+    failures: Failures,
 }
 
 impl Call<'_> {
@@ -216,7 +230,8 @@ impl Call<'_> {
         events: &mut TransportEvents,
         microphone: Microphone,
         camera: Camera,
-        recorders: &mut Recorders,
+        recorders: &Recorders,
+        (failed, first_failure): (&mut Receiver<Error>, &mut Option<Error>),
     ) -> Result<()> {
         self.transport.start().await.map_err(with_hint)?;
         if let Some(peer) = &self.args.to {
@@ -226,7 +241,7 @@ impl Call<'_> {
         let (mut sending, mut endless) = (JoinSet::new(), JoinSet::new());
         let mut signaling = true;
         let (mut microphone, mut camera) = (Some(microphone), Some(camera));
-        let mut sound_taken = false;
+        let mut recorded = false;
         let mut present: Vec<PeerId> = Vec::new();
         // A connection's figures go with it.
         let mut every_second = tokio::time::interval(Duration::from_secs(1));
@@ -239,18 +254,16 @@ impl Call<'_> {
                         say(self.args.json, &object, &format!("{peer} is here"))?;
                         self.tally.sample(&self.transport).await;
                         // The recorders are for the first.
-                        let recorders = if sound_taken { None } else { Some((recorders.audio.as_ref(), recorders.video.as_ref())) };
-                        sound_taken = true;
-                        self.listen(&mut tasks, &peer, recorders);
+                        self.listen(&mut tasks, &peer, (!std::mem::replace(&mut recorded, true)).then_some(recorders));
                         present.push(peer);
                         // Played from the moment that somebody hears it.
                         if let Some(microphone) = microphone.take() {
                             let tasks = if microphone.ends() { &mut sending } else { &mut endless };
-                            tasks.spawn(microphone.play(self.transport.clone(), Arc::clone(&self.tally)));
+                            tasks.spawn(microphone.play(self.transport.clone(), Arc::clone(&self.tally), self.failures.clone()));
                         }
                         if let Some(camera) = camera.take() {
                             let tasks = if camera.ends() { &mut sending } else { &mut endless };
-                            tasks.spawn(camera.play(self.transport.clone(), Arc::clone(&self.tally)));
+                            tasks.spawn(camera.play(self.transport.clone(), Arc::clone(&self.tally), self.failures.clone()));
                         }
                     }
                     Some(TransportEvent::VideoUnavailable { peer, ours, theirs }) => {
@@ -294,6 +307,7 @@ impl Call<'_> {
                     None => return Ok(()),
                 },
                 _ = every_second.tick() => self.tally.sample(&self.transport).await,
+                Some(error) = failed.recv() => self.note_failure(error, first_failure)?,
                 Some(played) = sending.join_next() => {
                     played??;
                     if sending.is_empty() {
@@ -312,6 +326,13 @@ impl Call<'_> {
         }
     }
 
+    /// Tells at once that a file is not played or recorded any more. The first of these is what the program fails with.
+    fn note_failure(&self, error: Error, first: &mut Option<Error>) -> io::Result<()> {
+        let text = whole(&*error);
+        first.get_or_insert(error);
+        self.warn((json!({"event": "file_failed", "error": text}), text))
+    }
+
     /// Tells what is not as it should be.
     fn warn(&self, (object, text): (Value, String)) -> io::Result<()> {
         if self.args.json {
@@ -321,14 +342,9 @@ impl Call<'_> {
         Ok(())
     }
 
-    fn listen(
-        &self,
-        tasks: &mut JoinSet<()>,
-        peer: &PeerId,
-        recorders: Option<(Option<&WavRecorder>, Option<&Y4mRecorder>)>,
-    ) {
-        let (wav, y4m) = recorders.unwrap_or_default();
-        let (wav, y4m) = (wav.map(WavRecorder::input), y4m.map(Y4mRecorder::input));
+    fn listen(&self, tasks: &mut JoinSet<()>, peer: &PeerId, recorders: Option<&Recorders>) {
+        let wav = recorders.and_then(|recorders| recorders.audio.as_ref()).map(WavRecorder::input);
+        let y4m = recorders.and_then(|recorders| recorders.video.as_ref()).map(Y4mRecorder::input);
         let (transport, tally, id) = (self.transport.clone(), Arc::clone(&self.tally), peer.clone());
         tasks.spawn(async move {
             while let Ok(Some(frame)) = transport.recv_audio(&id).await {
@@ -341,9 +357,9 @@ impl Call<'_> {
         let (transport, tally, id) = (self.transport.clone(), Arc::clone(&self.tally), peer.clone());
         tasks.spawn(async move {
             while let Ok(Some(frame)) = transport.recv_video(&id).await {
-                tally.seen(&id, &frame, Instant::now());
+                tally.seen(&id, &frame, tokio::time::Instant::now());
                 if let Some(y4m) = &y4m {
-                    y4m.push(frame);
+                    y4m.push((std::time::Instant::now(), frame));
                 }
             }
         });
@@ -353,7 +369,7 @@ impl Call<'_> {
             for payload in messages {
                 match transport.send_data_channel_message(&id, &DataChannelMessage::Text { payload }).await {
                     Ok(()) => tally.message_sent(&id),
-                    Err(error) => tracing::warn!(peer = %id, %error, "a message was not sent"),
+                    Err(error) => tracing::warn!("a message was not sent: {}", in_words(&error)),
                 }
             }
         });
@@ -374,5 +390,27 @@ fn describe(peer: &PeerId, message: &DataChannelMessage) -> (serde_json::Value, 
             (json!({"event": "message", "peer": peer, "bytes": payload.len()}), text)
         }
         _ => (json!({"event": "message", "peer": peer}), format!("{peer}: a message of another kind")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    #[test]
+    fn a_codec_is_known_in_capitals_and_without() {
+        for (typed, codec) in [("vp8", "VP8"), ("Vp9", "VP9"), ("VP9", "VP9"), ("h264", "H264"), ("H264", "H264")] {
+            let line = Line::try_parse_from(["call", "--peer-id", "alice", "--codec", typed]).unwrap();
+            assert_eq!(config(&line.args, 30).video_codec.codec().to_string(), codec, "{typed}");
+        }
+        assert!(Line::try_parse_from(["call", "--peer-id", "alice", "--codec", "av1"]).is_err());
     }
 }

@@ -2,20 +2,25 @@
 
 use std::{
     fs::File,
-    io::{BufReader, BufWriter, Read},
+    io::{self, BufWriter, Write},
     path::Path,
     sync::{Arc, mpsc},
-    thread::JoinHandle,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 use remotemedia_codecs::scale_to_fit;
 use remotemedia_runtime_core::data::RuntimeData;
 use remotemedia_webrtc::{PixelFormat, VideoFrame, WebRtcTransport};
 use tokio::time::MissedTickBehavior;
 
-use super::{card::TestCard, empty, recording, report::Tally};
+use super::{
+    card::TestCard,
+    clip::{Clip, ClipError},
+    recording::{Failures, Recorder, empty},
+    report::Tally,
+};
+use crate::failure::with_hint;
 
 /// Pictures that wait to be sent or written.
 const QUEUE: usize = 8;
@@ -29,27 +34,17 @@ const LONGEST_GAP: usize = 30 * RECORDED_RATE;
 /// Where pictures come from.
 pub(super) enum Camera {
     Card(TestCard),
-    File { pictures: tokio::sync::mpsc::Receiver<Result<VideoFrame>>, every: Duration },
+    File { pictures: tokio::sync::mpsc::Receiver<Result<VideoFrame, ClipError>>, every: Duration },
 }
 
 impl Camera {
     pub(super) fn open(file: Option<&Path>) -> Result<Self> {
         let Some(path) = file else { return Ok(Self::Card(TestCard::new(640, 360))) };
-        let name = path.display().to_string();
-        let opened = File::open(path).with_context(|| format!("{name} cannot be read"))?;
-        let decoder = y4m::decode(BufReader::new(opened)).with_context(|| format!("{name} cannot be read as Y4M"))?;
-        let colours = decoder.get_colorspace();
-        if decoder.get_bit_depth() != 8 || !format!("{colours:?}").starts_with("C420") {
-            bail!("{name} has the colour space {colours:?}: 4:2:0 with 8 bits a sample is taken");
-        }
-        let rate = decoder.get_framerate();
-        let fps = rate.num as f64 / rate.den.max(1) as f64;
-        if !(1.0..=120.0).contains(&fps) {
-            bail!("{name} has {fps} pictures a second: 1 to 120 are taken");
-        }
+        let clip = Clip::open(path)?;
+        let every = clip.every();
         let (frames, pictures) = tokio::sync::mpsc::channel(QUEUE);
-        std::thread::spawn(move || read(decoder, &name, &frames));
-        Ok(Self::File { pictures, every: Duration::from_secs_f64(1.0 / fps) })
+        std::thread::spawn(move || read(clip, &frames));
+        Ok(Self::File { pictures, every })
     }
 
     /// Whether it ends by itself.
@@ -71,35 +66,35 @@ impl Camera {
         (1.0 / self.every().as_secs_f64() - 0.01).ceil().clamp(1.0, 60.0) as u32
     }
 
-    /// Sends everything to everybody, in real time.
-    pub(super) async fn play(mut self, transport: WebRtcTransport, tally: Arc<Tally>) -> Result<()> {
+    /// Sends everything to everybody, in real time. A file that turns out to be damaged is played until there.
+    pub(super) async fn play(
+        mut self,
+        transport: WebRtcTransport,
+        tally: Arc<Tally>,
+        failures: Failures,
+    ) -> Result<()> {
         let mut clock = tokio::time::interval(self.every());
         clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
         for number in 0.. {
             clock.tick().await;
             let picture = match &mut self {
                 Self::Card(card) => Some(card.picture(number)?),
-                Self::File { pictures, .. } => pictures.recv().await.transpose()?,
+                Self::File { pictures, .. } => pictures.recv().await.transpose().unwrap_or_else(|error| {
+                    // There is room for one of each file.
+                    let _ = failures.try_send(error.into());
+                    None
+                }),
             };
             let Some(picture) = picture else { break };
-            transport.broadcast(&RuntimeData::from(picture)).await?;
+            transport.broadcast(&RuntimeData::from(picture)).await.map_err(with_hint)?;
             tally.shown();
         }
         Ok(())
     }
 }
 
-fn read<R: Read>(mut decoder: y4m::Decoder<R>, name: &str, frames: &tokio::sync::mpsc::Sender<Result<VideoFrame>>) {
-    let (width, height) = (decoder.get_width() as u32, decoder.get_height() as u32);
-    loop {
-        let picture = match decoder.read_frame() {
-            Ok(frame) => {
-                let planes = [frame.get_y_plane(), frame.get_u_plane(), frame.get_v_plane()].concat();
-                VideoFrame::i420(width, height, planes).with_context(|| format!("{name} is damaged"))
-            }
-            Err(y4m::Error::EOF) => return,
-            Err(error) => Err(anyhow::Error::new(error).context(format!("{name} is damaged"))),
-        };
+fn read(mut clip: Clip, frames: &tokio::sync::mpsc::Sender<Result<VideoFrame, ClipError>>) {
+    while let Some(picture) = clip.next().transpose() {
         let is_last = picture.is_err();
         if frames.blocking_send(picture).is_err() || is_last {
             return;
@@ -107,53 +102,35 @@ fn read<R: Read>(mut decoder: y4m::Decoder<R>, name: &str, frames: &tokio::sync:
     }
 }
 
-/// Writes what is seen, on a thread of its own.
-pub(super) struct Y4mRecorder {
-    pictures: mpsc::SyncSender<(Instant, Arc<VideoFrame>)>,
-    writer: JoinHandle<Result<()>>,
-}
-
-/// The way into a [`Y4mRecorder`].
-pub(super) struct Y4mInput(mpsc::SyncSender<(Instant, Arc<VideoFrame>)>);
-
-impl Y4mInput {
-    pub(super) fn push(&self, frame: Arc<VideoFrame>) {
-        if self.0.try_send((Instant::now(), frame)).is_err() {
-            tracing::warn!("the disk is too slow: a picture is missing in the recording");
-        }
-    }
-}
+/// Writes what is seen, with the time that it came at.
+pub(super) type Y4mRecorder = Recorder<(Instant, Arc<VideoFrame>)>;
 
 impl Y4mRecorder {
-    pub(super) fn create(path: &Path) -> Result<Self> {
-        let file = recording(path)?;
-        let (pictures, queue) = mpsc::sync_channel(QUEUE);
-        let path = path.to_owned();
-        let writer = std::thread::spawn(move || {
-            write(file, &queue).with_context(|| format!("{} cannot be written", path.display()))
-        });
-        Ok(Self { pictures, writer })
-    }
-
-    pub(super) fn input(&self) -> Y4mInput {
-        Y4mInput(self.pictures.clone())
-    }
-
-    /// Completes the file, once every input has been dropped.
-    pub(super) fn finish(self) -> Result<()> {
-        drop(self.pictures);
-        self.writer.join().unwrap_or_else(|_| bail!("the recorder went down"))
+    pub(super) fn y4m(path: &Path, failures: Failures) -> Result<Self> {
+        Self::create(path, QUEUE, failures, write)
     }
 }
 
-fn write(file: File, pictures: &mpsc::Receiver<(Instant, Arc<VideoFrame>)>) -> Result<()> {
+fn write(file: File, pictures: &mpsc::Receiver<(Instant, Arc<VideoFrame>)>) -> io::Result<()> {
+    let mut out = BufWriter::new(file);
+    write_y4m(&mut out, pictures).map_err(|error| match error {
+        y4m::Error::IoError(error) => error,
+        error => io::Error::other(error),
+    })?;
+    out.flush()
+}
+
+fn write_y4m(
+    out: &mut BufWriter<File>,
+    pictures: &mpsc::Receiver<(Instant, Arc<VideoFrame>)>,
+) -> Result<(), y4m::Error> {
     let Ok((begin, first)) = pictures.recv() else { return Ok(()) };
-    empty(&file)?;
+    empty(out.get_ref())?;
     let (width, height) = (first.width(), first.height());
     let rate = y4m::Ratio::new(RECORDED_RATE, 1);
     let mut encoder = y4m::encode(width as usize, height as usize, rate)
         .with_colorspace(y4m::Colorspace::C420jpeg)
-        .write_header(BufWriter::new(file))?;
+        .write_header(out)?;
     let mut written = 0;
     let mut last: Option<Vec<u8>> = None;
     for (at, picture) in std::iter::once((begin, first)).chain(pictures) {
@@ -199,12 +176,12 @@ fn fitted(picture: &VideoFrame, width: u32, height: u32) -> Option<Vec<u8>> {
     Some(packed)
 }
 
-fn put<W: std::io::Write>(encoder: &mut y4m::Encoder<W>, packed: &[u8], width: u32, height: u32) -> Result<()> {
+fn put<W: Write>(encoder: &mut y4m::Encoder<W>, packed: &[u8], width: u32, height: u32) -> Result<(), y4m::Error> {
     let luma = (width * height) as usize;
     let chroma = (width.div_ceil(2) * height.div_ceil(2)) as usize;
     let (y, rest) = packed.split_at(luma);
     let (u, v) = rest.split_at(chroma);
-    Ok(encoder.write_frame(&y4m::Frame::new([y, u, v], None))?)
+    encoder.write_frame(&y4m::Frame::new([y, u, v], None))
 }
 
 #[cfg(test)]
@@ -230,15 +207,6 @@ mod tests {
             count += 1;
         }
         assert_eq!(count, 31, "one second and the picture at its end");
-    }
-
-    #[test]
-    fn what_is_no_y4m_is_refused_by_name() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("noise.y4m");
-        std::fs::write(&path, b"not a video").unwrap();
-        let error = format!("{:#}", Camera::open(Some(&path)).err().unwrap());
-        assert!(error.contains("noise.y4m"), "{error}");
     }
 
     #[test]

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use axum::{
     Json, Router,
-    extract::{Path, Request, State, rejection::JsonRejection},
-    http::StatusCode,
+    extract::{FromRequestParts, Path, Request, State, rejection::JsonRejection},
+    http::{Method, StatusCode, request::Parts},
     response::{IntoResponse, Response},
     routing::{any, get, patch, post},
 };
 use remotemedia_signaling::server::SignalingServer;
 use remotemedia_webrtc::WebRtcError;
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -19,7 +19,7 @@ use super::{
     page,
     tuning::TuningError,
 };
-use crate::{figures, output::with_hint};
+use crate::{failure::in_words, figures};
 
 pub(super) fn router(server: SignalingServer, bot: Arc<Bot>) -> Router {
     let signal = server.clone();
@@ -36,7 +36,23 @@ pub(super) fn router(server: SignalingServer, bot: Arc<Bot>) -> Router {
         .route("/api/peers/{peer}/stats", get(stats))
         .route("/api/peers/{peer}/restart-ice", post(restart_ice))
         .fallback(|| async { failure(StatusCode::NOT_FOUND, "there is nothing at this address") })
+        .method_not_allowed_fallback(|method: Method| async move {
+            let text = format!("{method} is not for this address: the header Allow says what is");
+            failure(StatusCode::METHOD_NOT_ALLOWED, &text)
+        })
         .with_state(bot)
+}
+
+/// What a request names in its path, with an error in the shape of the others.
+struct Named<T>(T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Named<T> {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
+        let named = Path::from_request_parts(parts, state).await;
+        named.map(|Path(named)| Self(named)).map_err(|rejection| failure(rejection.status(), &rejection.body_text()))
+    }
 }
 
 async fn info(State(bot): State<Arc<Bot>>) -> Json<Value> {
@@ -50,14 +66,14 @@ async fn info(State(bot): State<Arc<Bot>>) -> Json<Value> {
     }))
 }
 
-async fn pipeline(State(bot): State<Arc<Bot>>, Path(peer): Path<String>) -> Response {
+async fn pipeline(State(bot): State<Arc<Bot>>, Named(peer): Named<String>) -> Response {
     match bot.running(&peer) {
         Some(running) => Json(describe(&bot, &running)).into_response(),
         None => no_call(&bot, &peer),
     }
 }
 
-async fn stats(State(bot): State<Arc<Bot>>, Path(peer): Path<String>) -> Response {
+async fn stats(State(bot): State<Arc<Bot>>, Named(peer): Named<String>) -> Response {
     let Some(info) = bot.stats(&peer).await else { return no_call(&bot, &peer) };
     let (audio, video) = (figures::of_audio(Some(&info)), figures::of_video(Some(&info)));
     let connect_ms = (info.metrics.connect_time.as_secs_f64() * 1e4).round() / 10.0;
@@ -76,7 +92,7 @@ struct Choice {
 
 async fn choose(
     State(bot): State<Arc<Bot>>,
-    Path(peer): Path<String>,
+    Named(peer): Named<String>,
     choice: Result<Json<Choice>, JsonRejection>,
 ) -> Response {
     let Choice { name, output } = match choice {
@@ -99,24 +115,24 @@ async fn choose(
         );
     };
     match bot.choose(&peer, chosen, manifest).await {
-        Ok(()) => pipeline(State(bot), Path(peer)).await,
-        Err(error) => failure(status_of(&error), &error.to_string()),
+        Ok(()) => pipeline(State(bot), Named(peer)).await,
+        Err(error @ ChoiceError::UnderWay { .. }) => failure(StatusCode::CONFLICT, &error.to_string()),
+        Err(ChoiceError::Refused(error)) => refused(&bot, &peer, &error),
     }
 }
 
-fn status_of(error: &ChoiceError) -> StatusCode {
+fn refused(bot: &Bot, peer: &str, error: &WebRtcError) -> Response {
     match error {
-        ChoiceError::UnderWay { .. } => StatusCode::CONFLICT,
         // It may be about to connect.
-        ChoiceError::Refused(WebRtcError::PeerNotFound(_)) => StatusCode::NOT_FOUND,
-        ChoiceError::Refused(_) => StatusCode::UNPROCESSABLE_ENTITY,
+        WebRtcError::PeerNotFound(_) | WebRtcError::InvalidPeerId(_) => no_call(bot, peer),
+        error => failure(StatusCode::UNPROCESSABLE_ENTITY, &in_words(error)),
     }
 }
 
 /// Takes the params of a node that are to change, by name.
 async fn tune(
     State(bot): State<Arc<Bot>>,
-    Path((peer, node)): Path<(String, String)>,
+    Named((peer, node)): Named<(String, String)>,
     changes: Result<Json<Map<String, Value>>, JsonRejection>,
 ) -> Response {
     let changes = match changes {
@@ -124,7 +140,7 @@ async fn tune(
         Err(rejection) => return failure(StatusCode::BAD_REQUEST, &rejection.body_text()),
     };
     match bot.tune(&peer, &node, &changes).await {
-        Ok(()) => pipeline(State(bot), Path(peer)).await,
+        Ok(()) => pipeline(State(bot), Named(peer)).await,
         Err(error @ (TuningError::NoSession { .. } | TuningError::UnknownNode { .. })) => {
             failure(StatusCode::NOT_FOUND, &error.to_string())
         }
@@ -133,13 +149,13 @@ async fn tune(
 }
 
 /// Answers before the path has been found: the call shows when it is.
-async fn restart_ice(State(bot): State<Arc<Bot>>, Path(peer): Path<String>) -> Response {
+async fn restart_ice(State(bot): State<Arc<Bot>>, Named(peer): Named<String>) -> Response {
     match bot.restart_ice(&peer).await {
         Ok(()) => {
             let text = format!("{} looks for a new path to {peer}; the old one is used meanwhile", bot.id());
             (StatusCode::ACCEPTED, Json(json!({"text": text}))).into_response()
         }
-        Err(error) => failure(StatusCode::NOT_FOUND, &format!("{:#}", with_hint(error))),
+        Err(error) => refused(&bot, &peer, &error),
     }
 }
 
@@ -179,6 +195,6 @@ fn no_call(bot: &Bot, peer: &str) -> Response {
     failure(StatusCode::NOT_FOUND, &format!("{} has no call with {peer:?}", bot.id()))
 }
 
-fn failure(status: StatusCode, text: &str) -> Response {
+pub(super) fn failure(status: StatusCode, text: &str) -> Response {
     (status, Json(json!({"error": text}))).into_response()
 }

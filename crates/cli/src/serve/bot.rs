@@ -17,7 +17,10 @@ use super::{
     pipelines::{Pipeline, Pipelines},
     tuning::{self, TuningError},
 };
-use crate::output::{no_video, say, server_failed, with_hint};
+use crate::{
+    failure::with_hint,
+    output::{no_video, say, server_failed},
+};
 
 /// The peer that sends everybody's media back through a pipeline.
 pub(super) struct Bot {
@@ -72,7 +75,7 @@ impl Bot {
             peer_id: args.peer_id.clone(),
             room: args.room.clone(),
             stun_servers: args.stun.clone(),
-            max_peers: args.max_peers,
+            max_peers: args.max_peers.into(),
             // Nobody sends larger pictures than a page asks its camera for, but some pages ask for these.
             video_codec: VideoCodec::vp9().size(1_920, 1_080),
             ..Default::default()
@@ -179,10 +182,7 @@ impl Bot {
         let attachment = self.attached.get().and_then(|attached| attached.of(peer)).ok_or_else(no_session)?;
         let failed = || TuningError::Failed { peer: peer.to_owned() };
         let session = attachment.session(peer).ok_or_else(failed)?;
-        let known = session.metrics();
-        let node_type = known.iter().find(|known| &*known.id == node).map(|known| &*known.node_type);
-        let knobs = node_type.map_or_else(Vec::new, |node_type| self.pipelines.knobs(node_type));
-        tuning::turn(&session, node, &knobs, changes).await
+        tuning::turn(&session, node, self.pipelines.registry(), changes).await
     }
 
     /// How the connection to a peer does; `None` if there is none.

@@ -14,6 +14,7 @@ use std::{
 };
 
 use anyhow::Result;
+use clap::value_parser;
 use remotemedia_signaling::{
     protocol::IceServer,
     server::{ServerConfig, SignalingServer},
@@ -22,6 +23,7 @@ use serde_json::json;
 
 use self::{bot::Bot, pipelines::Pipelines};
 use crate::{
+    arguments::name,
     output::say,
     shutdown,
     signal::{address, bind},
@@ -44,29 +46,30 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     manifest: Vec<PathBuf>,
     /// The bot's name.
-    #[arg(long, default_value = "remotemedia")]
+    #[arg(long, value_name = "NAME", default_value = "remotemedia", value_parser = name)]
     peer_id: String,
     /// The room the bot is in.
-    #[arg(long, default_value = "default")]
+    #[arg(long, default_value = "default", value_parser = name)]
     room: String,
     /// Most peers the bot talks to at a time, 1 to 256.
-    #[arg(long, default_value_t = 32)]
-    max_peers: usize,
+    #[arg(long, value_name = "COUNT", default_value_t = 32, value_parser = value_parser!(u16).range(1..=256))]
+    #[arg(allow_negative_numbers = true)]
+    max_peers: u16,
     /// STUN server for the bot and the browsers, such as stun:stun.example.com:3478. None is needed on one network.
     #[arg(long, value_name = "URL")]
     stun: Vec<String>,
     /// Loses this fraction of the bot's media packets, each way, from 0 to 0.5: to see how a call fares on a bad network.
     #[arg(long, value_name = "FRACTION", value_parser = fraction, allow_negative_numbers = true)]
     drop: Option<f64>,
-    /// Print one JSON object a line: first `ready`, then who comes and goes.
+    /// Print one JSON object a line: first `ready`, then who comes and goes, and what failed as `error`.
     #[arg(long)]
-    json: bool,
+    pub(crate) json: bool,
 }
 
 fn fraction(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(fraction) if (0.0..=0.5).contains(&fraction) => Ok(fraction),
-        _ => Err("a fraction from 0 to 0.5".to_owned()),
+        _ => Err("give a fraction from 0 to 0.5".to_owned()),
     }
 }
 

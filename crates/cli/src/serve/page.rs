@@ -7,6 +7,8 @@ use axum::{
 };
 use rust_embed::Embed;
 
+use super::api::failure;
+
 #[derive(Embed)]
 #[folder = "page"]
 struct Files;
@@ -27,7 +29,7 @@ pub(super) async fn asset(Path(name): Path<String>, headers: HeaderMap) -> Respo
 
 fn file(name: &str, known: Option<&str>) -> Response {
     let Some(file) = Files::get(name) else {
-        return (StatusCode::NOT_FOUND, format!("there is no {name}\n")).into_response();
+        return failure(StatusCode::NOT_FOUND, &format!("there is no {name}"));
     };
     let hash = file.metadata.sha256_hash();
     let tag = format!("\"{}\"", hash[..12].iter().map(|byte| format!("{byte:02x}")).collect::<String>());

@@ -13,6 +13,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::tuning::{self, Knob};
+use crate::failure::UsageError;
 
 /// What the bot can do with a peer's media.
 pub(super) struct Pipelines {
@@ -82,7 +83,8 @@ impl Pipelines {
         for (index, pipeline) in all.iter().enumerate() {
             let name = &pipeline.description.name;
             if all[..index].iter().any(|other| other.description.name == *name) {
-                bail!("two manifests are called {name:?}: rename one of the files");
+                let text = format!("two manifests are called {name:?}: rename one of the files");
+                return Err(UsageError(text).into());
             }
         }
         Ok(Self { all, registry })
@@ -114,9 +116,9 @@ impl Pipelines {
         self.registry.get(node_type).map_or(Value::Null, |node_type| tuning::values(node_type, params))
     }
 
-    /// What of a node's type can be changed while it runs.
-    pub(super) fn knobs(&self, node_type: &str) -> Vec<Knob> {
-        knobs_of(&self.registry, node_type)
+    /// The types of the nodes.
+    pub(super) fn registry(&self) -> &NodeRegistry {
+        &self.registry
     }
 }
 

@@ -2,7 +2,8 @@
 
 use remotemedia_runtime_core::{
     RuntimeError,
-    node::{NodeType, ParamKind, ParamSpec},
+    manifest::Suggestion,
+    node::{NodeRegistry, NodeType, ParamKind, ParamSpec},
     runner::SessionControl,
 };
 use serde::Serialize;
@@ -40,6 +41,8 @@ pub(super) enum TuningError {
     Failed { peer: String },
     #[error("the pipeline has no node {node:?}; it has {}", known.join(", "))]
     UnknownNode { node: String, known: Vec<String> },
+    #[error("node {node:?} has no param {param:?}{suggestion}; here one can change {}", or_nothing(known))]
+    UnknownParam { node: String, param: String, suggestion: Suggestion, known: Vec<&'static str> },
     #[error("the param {param:?} of node {node:?} is fixed by the manifest; here one can change {}", or_nothing(known))]
     Fixed { node: String, param: String, known: Vec<&'static str> },
     #[error("{value} {SIZE} are too many for {param:?} of node {node:?}: here one can ask for up to {MOST_PIXELS}")]
@@ -101,16 +104,25 @@ pub(super) fn values(node_type: &NodeType, params: &Value) -> Value {
 pub(super) async fn turn(
     session: &SessionControl,
     node: &str,
-    knobs: &[Knob],
+    registry: &NodeRegistry,
     changes: &Map<String, Value>,
 ) -> Result<(), TuningError> {
-    if session.params(node).is_none() {
-        let known = session.metrics().iter().map(|node| node.id.to_string()).collect();
+    let running = session.metrics();
+    let node_type = running.iter().find(|known| &*known.id == node).and_then(|known| registry.get(&known.node_type));
+    let Some(node_type) = node_type else {
+        let known = running.iter().map(|node| node.id.to_string()).collect();
         return Err(TuningError::UnknownNode { node: node.to_owned(), known });
-    }
-    if let Some(param) = changes.keys().find(|name| knobs.iter().all(|knob| knob.name != **name)) {
-        let (node, param) = (node.to_owned(), param.chars().take(60).collect());
-        return Err(TuningError::Fixed { node, param, known: knobs.iter().map(|knob| knob.name).collect() });
+    };
+    let knobs = knobs(node_type);
+    if let Some(name) = changes.keys().find(|name| knobs.iter().all(|knob| knob.name != **name)) {
+        let (node, param) = (node.to_owned(), name.chars().take(60).collect());
+        let known = knobs.iter().map(|knob| knob.name).collect();
+        let names = || node_type.params().iter().map(ParamSpec::name);
+        if names().any(|known| known == name) {
+            return Err(TuningError::Fixed { node, param, known });
+        }
+        let suggestion = Suggestion::for_name(name, names());
+        return Err(TuningError::UnknownParam { node, param, suggestion, known });
     }
     for knob in knobs.iter().filter(|knob| knob.unit == Some(SIZE)) {
         if let Some(value) = changes.get(knob.name).and_then(Value::as_f64).filter(|value| *value > MOST_PIXELS as f64)
@@ -124,7 +136,9 @@ pub(super) async fn turn(
 
 #[cfg(test)]
 mod tests {
-    use remotemedia_runtime_core::{manifest::Manifest, node::NodeRegistry, runner::PipelineRunner};
+    use std::sync::Arc;
+
+    use remotemedia_runtime_core::{manifest::Manifest, runner::PipelineRunner};
     use serde_json::json;
 
     use super::*;
@@ -156,33 +170,42 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_turned_moves_and_the_rest_stays_with_what_is_wrong_said_in_words() {
-        let manifest = "nodes: [{ id: gate, type: NoiseGate, params: { hold_ms: 200 } }, { id: louder, type: Gain, params: { db: 6 } }, { id: scale, type: VideoScale, params: { max_height: 360 } }]
-connections: [{ from: gate, to: louder }, { from: louder, to: scale }]";
-        let registry: NodeRegistry = remotemedia_webrtc::nodes::registry();
-        let session =
-            PipelineRunner::with_registry(registry).create_session(&Manifest::from_yaml(manifest).unwrap()).unwrap();
+        let manifest = "nodes: [{ id: gate, type: NoiseGate, params: { hold_ms: 200 } }, { id: louder, type: Gain, params: { db: 6 } }, { id: scale, type: VideoScale, params: { max_height: 360 } }, { id: label, type: Overlay, params: { text: hello } }]
+connections: [{ from: gate, to: louder }, { from: louder, to: scale }, { from: scale, to: label }]";
+        let registry = Arc::new(remotemedia_webrtc::nodes::registry());
+        let runner = PipelineRunner::with_registry(Arc::clone(&registry));
+        let session = runner.create_session(&Manifest::from_yaml(manifest).unwrap()).unwrap();
         let control = session.control();
-        let change = |changes: Value| changes.as_object().cloned().unwrap();
-        turn(&control, "gate", &of("NoiseGate"), &change(json!({"threshold_db": -30}))).await.unwrap();
+        let change = async |node: &str, changes: Value| {
+            turn(&control, node, &registry, &changes.as_object().cloned().unwrap()).await
+        };
+        change("gate", json!({"threshold_db": -30})).await.unwrap();
         let gate = control.params("gate").unwrap();
         assert_eq!((gate.number("threshold_db"), gate.number("hold_ms")), (Some(-30.0), Some(200.0)));
         // The two ways to say how loud exclude each other.
-        turn(&control, "louder", &of("Gain"), &change(json!({"linear": 0.5}))).await.unwrap();
+        change("louder", json!({"linear": 0.5})).await.unwrap();
         let louder = control.params("louder").unwrap();
         assert_eq!((louder.number("linear"), louder.number("db")), (Some(0.5), None));
-        turn(&control, "gate", &of("NoiseGate"), &change(json!({"threshold_db": null}))).await.unwrap();
+        change("gate", json!({"threshold_db": null})).await.unwrap();
         assert_eq!(control.params("gate").unwrap().number("threshold_db"), Some(-45.0), "back to the default");
         for (node, changes, said) in [
             ("gate", json!({"threshold_db": 3}), "a number from -100 to 0 dBFS"),
-            ("louder", json!({"loud": 3}), "here one can change db, linear"),
+            ("louder", json!({"loud": 3}), "node \"louder\" has no param \"loud\"; here one can change db, linear"),
+            (
+                "scale",
+                json!({"hight": 3}),
+                "no param \"hight\" (did you mean \"height\"?); here one can change width, height",
+            ),
+            (
+                "label",
+                json!({"image": "/etc/secret.png"}),
+                "the param \"image\" of node \"label\" is fixed by the manifest",
+            ),
             ("louder", json!({"db": 3, "linear": 3}), "exclude each other"),
             ("scale", json!({"max_width": 16_384}), "16384 pixels are too many"),
-            ("lauder", json!({"db": 3}), "it has gate, louder, scale"),
+            ("lauder", json!({"db": 3}), "it has gate, louder, scale, label"),
         ] {
-            let node_type =
-                control.metrics().iter().find(|known| &*known.id == node).map(|known| known.node_type.clone());
-            let knobs = node_type.map_or_else(Vec::new, |node_type| of(&node_type));
-            let error = turn(&control, node, &knobs, &change(changes)).await.unwrap_err().to_string();
+            let error = change(node, changes).await.unwrap_err().to_string();
             assert!(error.contains(said), "{error}");
         }
         assert_eq!(control.params("louder").unwrap().number("linear"), Some(0.5), "it goes on with what it had");

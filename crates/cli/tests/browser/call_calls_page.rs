@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{
     driver::{Browser, Kind},
-    page::{Page, has_decoded, is_full_size},
+    page::{Page, has_decoded, is_full_size, number},
     picture::{self, TEST_PICTURE},
     serve::{Call, Serve},
     sound, turn,
@@ -41,8 +41,9 @@ fn check(kind: Kind, codec: &str) {
     page.wait_until(&told, Duration::from_secs(5));
     page.wait_until(&is_full_size(Call::NAME), Duration::from_secs(30));
     let large = page.wait_until(&format!("{SENT}.width === 640 && {SENT}.height === 360"), Duration::from_secs(30));
-    // The caller reports the size of the last picture that it decoded.
-    page.run_for(Duration::from_secs(1));
+    // The caller reports the size of the last picture that it decoded: as many follow as may be under way to it.
+    let sent = number(&page.eval(&format!("return {SENT}.frames")));
+    page.wait_until(&format!("{SENT}.width === 640 && {SENT}.frames > {sent} + 60"), Duration::from_secs(60));
     page.eval(&format!("remotemedia.hangUp({:?})", Call::NAME));
     let lines = call.finish(Duration::from_secs(60));
     let figures = &lines.last().unwrap()["peers"][&page.name];

@@ -14,9 +14,19 @@ use serde_json::Value;
 /// A child that is killed at the end, with what it said shown if the test failed.
 pub(crate) struct Process {
     name: &'static str,
-    child: Child,
+    pub(crate) child: Child,
     pub(crate) lines: mpsc::Receiver<Value>,
     log: Option<thread::JoinHandle<String>>,
+}
+
+/// How a program ended.
+pub(crate) struct Ended {
+    /// `None` if a signal ended it.
+    pub(crate) code: Option<i32>,
+    /// What it printed since it was last looked at.
+    pub(crate) lines: Vec<Value>,
+    /// What it wrote to standard error.
+    pub(crate) log: String,
 }
 
 /// A file of the examples.
@@ -93,16 +103,24 @@ impl Process {
         }
     }
 
-    /// Waits for its end and answers what it printed since it was last looked at.
-    pub(crate) fn finish(mut self, within: Duration) -> Vec<Value> {
+    /// Waits for its end, which has to be a success, and answers what it printed since it was last looked at.
+    pub(crate) fn finish(self, within: Duration) -> Vec<Value> {
+        let name = self.name;
+        let Ended { code, lines, log } = self.end(within);
+        assert_eq!(code, Some(0), "{name} failed after {lines:?} and logged:\n{log}");
+        lines
+    }
+
+    /// Waits for its end, whether or not it succeeds.
+    pub(crate) fn end(mut self, within: Duration) -> Ended {
         let limit = Instant::now() + within;
         let mut lines = Vec::new();
         while let Some(line) = self.line(limit.saturating_duration_since(Instant::now())) {
             lines.push(line);
         }
-        let status = self.child.wait().unwrap();
-        assert!(status.success(), "{} ended with {status} after {lines:?}", self.name);
-        lines
+        let code = self.child.wait().unwrap().code();
+        let log = self.log.take().and_then(|log| log.join().ok()).unwrap_or_default();
+        Ended { code, lines, log }
     }
 }
 

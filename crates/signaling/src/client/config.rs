@@ -1,6 +1,6 @@
 use std::{fmt, sync::Arc, time::Duration};
 
-use remotemedia_media::PeerId;
+use remotemedia_media::{PeerId, without_password};
 use serde_json::{Map, Value};
 
 use super::Backoff;
@@ -57,7 +57,7 @@ impl ClientConfig {
 impl fmt::Debug for ClientConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ClientConfig")
-            .field("url", &self.url)
+            .field("url", &without_password(&self.url))
             .field("peer_id", &self.peer_id)
             .field("room", &self.room)
             .field("token", &self.token.as_ref().map(|_| "…"))

@@ -2,6 +2,7 @@
 
 use std::{io, sync::Arc};
 
+use remotemedia_media::without_password;
 use rustls::pki_types::ServerName;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -25,7 +26,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 pub(super) type Socket = WebSocketStream<Box<dyn Io>>;
 
 pub(super) fn parse_url(text: &str) -> Result<Url, ClientError> {
-    let invalid = |problem: String| ClientError::InvalidUrl { url: text.to_owned(), problem };
+    let invalid = |problem: String| ClientError::InvalidUrl { url: without_password(text), problem };
     let url = Url::parse(text).map_err(|error| invalid(error.to_string()))?;
     if !matches!(url.scheme(), "ws" | "wss") {
         return Err(invalid(format!("the scheme is {:?}", url.scheme())));
@@ -41,12 +42,12 @@ pub(super) async fn connect(config: &ClientConfig, url: &Url) -> Result<Socket, 
     let after = config.request_timeout;
     match tokio::time::timeout(after, connect_at_leisure(config, url)).await {
         Ok(outcome) => outcome,
-        Err(_) => Err(ClientError::ConnectTimeout { url: url.to_string(), after }),
+        Err(_) => Err(ClientError::ConnectTimeout { url: without_password(url.as_str()), after }),
     }
 }
 
 async fn connect_at_leisure(config: &ClientConfig, url: &Url) -> Result<Socket, ClientError> {
-    let unreachable = |source| ClientError::Unreachable { url: url.to_string(), source };
+    let unreachable = |source| ClientError::Unreachable { url: without_password(url.as_str()), source };
     let port = url.port_or_known_default().unwrap_or(80);
     let tcp = match url.host() {
         Some(Host::Domain(name)) => TcpStream::connect((name, port)).await,
@@ -57,7 +58,9 @@ async fn connect_at_leisure(config: &ClientConfig, url: &Url) -> Result<Socket, 
     .map_err(unreachable)?;
     tcp.set_nodelay(true).map_err(unreachable)?;
     let io: Box<dyn Io> = if url.scheme() == "wss" {
-        let tls = tls(config, url, tcp).await.map_err(|source| ClientError::Tls { url: url.to_string(), source })?;
+        let tls = tls(config, url, tcp)
+            .await
+            .map_err(|source| ClientError::Tls { url: without_password(url.as_str()), source })?;
         Box::new(tls)
     } else {
         Box::new(tcp)
@@ -71,9 +74,9 @@ async fn connect_at_leisure(config: &ClientConfig, url: &Url) -> Result<Socket, 
     match client_async_with_config(url.as_str(), io, Some(limits)).await {
         Ok((socket, _)) => Ok(socket),
         Err(tungstenite::Error::Http(response)) => {
-            Err(ClientError::NotAWebSocket { url: url.to_string(), status: response.status().as_u16() })
+            Err(ClientError::NotAWebSocket { url: without_password(url.as_str()), status: response.status().as_u16() })
         }
-        Err(source) => Err(ClientError::WebSocket { url: url.to_string(), source: source.into() }),
+        Err(source) => Err(ClientError::WebSocket { url: without_password(url.as_str()), source: source.into() }),
     }
 }
 

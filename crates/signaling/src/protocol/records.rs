@@ -1,6 +1,6 @@
 use std::{fmt, str::FromStr};
 
-use remotemedia_media::PeerId;
+use remotemedia_media::{PeerId, without_password};
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
 
@@ -160,7 +160,7 @@ impl LeftReason {
 }
 
 /// A STUN or TURN server, in the shape of the browser's `RTCIceServer`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IceServer {
     /// `stun:`, `turn:` or `turns:` URLs of the same server.
     pub urls: Vec<String>,
@@ -170,6 +170,17 @@ pub struct IceServer {
     /// For TURN.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credential: Option<String>,
+}
+
+impl fmt::Debug for IceServer {
+    /// Without the password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IceServer")
+            .field("urls", &self.urls.iter().map(|url| without_password(url)).collect::<Vec<_>>())
+            .field("username", &self.username)
+            .field("credential", &self.credential.as_ref().map(|_| "…"))
+            .finish()
+    }
 }
 
 pub(super) fn as_text<S: Serializer>(id: &PeerId, serializer: S) -> Result<S::Ok, S::Error> {

@@ -42,6 +42,20 @@ async fn nobody_listening_is_unreachable() {
 }
 
 #[tokio::test]
+async fn a_password_in_the_url_is_in_no_error_and_in_no_printed_configuration() {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = socket.local_addr().unwrap();
+    let mut config = config(address, "bob");
+    config.url = format!("ws://bob:s3cret@{address}");
+    let unreachable = SignalingClient::new(config.clone()).unwrap().announce(audio()).await.unwrap_err();
+    let invalid = with_url("http://bob:s3cret@localhost").unwrap_err();
+    for text in [format!("{config:?}"), format!("{unreachable} {unreachable:?}"), format!("{invalid} {invalid:?}")] {
+        assert!(text.contains("bob:…@") && !text.contains("s3cret"), "{text}");
+    }
+}
+
+#[tokio::test]
 async fn a_server_that_does_not_answer_is_a_timeout() {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut config = config(silent.local_addr().unwrap(), "bob");
