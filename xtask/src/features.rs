@@ -25,7 +25,7 @@ const OFF: &[&str] = &[
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     let mut runs = 0;
     for package in workspace.packages.iter().filter(|package| layers::ships(&package.name)) {
-        for choice in choices(&own_features(package)?) {
+        for choice in choices(&own_features(package)?, &defaults(package)) {
             runs += 1;
             let mut clippy = shell::cargo(&workspace.root);
             clippy.args([
@@ -81,16 +81,22 @@ fn read_all(folder: &Path, code: &mut String) -> Result<()> {
     Ok(())
 }
 
-/// No feature, each alone, and all but each. All of them together are what every other step builds.
-fn choices<'a>(features: &[&'a str]) -> Vec<Vec<&'a str>> {
+/// What is on unless it is turned off.
+fn defaults(package: &Package) -> Vec<&str> {
+    package.features.get("default").into_iter().flatten().map(String::as_str).collect()
+}
+
+/// No feature, each alone, and of those in `defaults` all but each. All of them together are what every other step builds.
+fn choices<'a>(features: &[&'a str], defaults: &[&str]) -> Vec<Vec<&'a str>> {
     let alone = features.iter().map(|feature| vec![*feature]);
-    let all_but = features.iter().map(|left_out| features.iter().copied().filter(|name| name != left_out).collect());
+    let usual: Vec<&str> = features.iter().copied().filter(|name| defaults.contains(name)).collect();
+    let all_but = usual.iter().map(|left_out| usual.iter().copied().filter(|name| name != left_out).collect());
     let choices: BTreeSet<Vec<&str>> = std::iter::once(Vec::new()).chain(alone).chain(all_but).collect();
     choices.into_iter().collect()
 }
 
 fn check_without_libvpx(workspace: &Workspace, package: &Package) -> Result<()> {
-    let others = choices(&features(package)).into_iter().filter(|choice| !choice.contains(&VPX.0));
+    let others = choices(&features(package), &features(package)).into_iter().filter(|choice| !choice.contains(&VPX.0));
     for choice in others {
         let mut tree = shell::cargo(&workspace.root);
         tree.args(["tree", "--locked", "--package", &package.name, "--no-default-features", "--prefix=none"]);
@@ -109,15 +115,23 @@ mod tests {
 
     #[test]
     fn three_features_are_built_in_every_choice_but_all() {
-        let choices: Vec<String> = choices(&["h264", "opus", "vpx"]).iter().map(|choice| choice.join("+")).collect();
+        let names = ["h264", "opus", "vpx"];
+        let choices: Vec<String> = choices(&names, &names).iter().map(|choice| choice.join("+")).collect();
         assert_eq!(choices, ["", "h264", "h264+opus", "h264+vpx", "opus", "opus+vpx", "vpx"]);
     }
 
     #[test]
+    fn what_is_off_unless_asked_for_is_built_alone() {
+        let choices = choices(&["files", "onnx", "voice"], &["files", "opus", "voice"]);
+        assert_eq!(choices, [vec![], vec!["files"], vec!["onnx"], vec!["voice"]]);
+    }
+
+    #[test]
     fn few_features_are_not_built_twice() {
-        assert_eq!(choices(&[]), [Vec::<&str>::new()]);
-        assert_eq!(choices(&["nodes"]), [vec![], vec!["nodes"]]);
-        assert_eq!(choices(&["client", "server"]), [vec![], vec!["client"], vec!["server"]]);
+        assert_eq!(choices(&[], &[]), [Vec::<&str>::new()]);
+        assert_eq!(choices(&["nodes"], &["nodes"]), [vec![], vec!["nodes"]]);
+        let both = ["client", "server"];
+        assert_eq!(choices(&both, &both), [vec![], vec!["client"], vec!["server"]]);
     }
 
     #[test]

@@ -319,6 +319,11 @@ impl SessionReceiver {
         self.receive(true).await
     }
 
+    /// Whether the session has ended and its last error has been received: nothing more comes.
+    pub fn is_over(&self) -> bool {
+        self.is_over
+    }
+
     /// As [`StreamSession::close`].
     pub async fn close(&mut self) {
         self.inner.shared.advance(Phase::Closed);

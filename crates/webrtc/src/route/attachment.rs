@@ -127,18 +127,28 @@ impl Attachment {
     /// # Errors
     ///
     /// [`WebRtcError::Pipeline`] if the manifest is refused, [`WebRtcError::UnknownOutput`] if it lacks an output that the
-    /// route names; the old pipeline then goes on. [`WebRtcError::PipelineEnded`].
+    /// route names; the old pipeline then goes on, for peers to come as well. Should only the sessions of some peers refuse
+    /// it, those of the others have been replaced: [`Attachment::manifest`] tells. [`WebRtcError::PipelineEnded`].
     pub async fn replace(&self, manifest: Arc<Manifest>) -> Result<()> {
         self.state.check_runs()?;
         self.state.check(&manifest)?;
-        *self.state.manifest.lock() = Arc::clone(&manifest);
+        let before = std::mem::replace(&mut *self.state.manifest.lock(), Arc::clone(&manifest));
         let workers: Vec<Handle> = match self.state.shared.get() {
             Some(shared) => vec![shared.clone()],
             None => self.state.members.lock().values().map(|member| member.worker.clone()).collect(),
         };
         let results =
             futures_util::future::join_all(workers.iter().map(|worker| worker.replace(Arc::clone(&manifest)))).await;
-        results.into_iter().try_for_each(|result| result.unwrap_or(Ok(())))
+        // A peer that left in the meantime needs no other pipeline; without the session that all share there is none.
+        let gone = || if self.state.shared.get().is_some() { Err(WebRtcError::PipelineEnded) } else { Ok(()) };
+        let result = results.into_iter().try_for_each(|result| result.unwrap_or_else(gone));
+        if result.is_err() {
+            let mut current = self.state.manifest.lock();
+            if Arc::ptr_eq(&current, &manifest) {
+                *current = before;
+            }
+        }
+        result
     }
 
     /// Puts another pipeline in the place of this one for one peer, until it leaves.

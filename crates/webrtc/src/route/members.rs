@@ -75,6 +75,12 @@ impl State {
         if self.stop.is_cancelled() { Err(WebRtcError::PipelineEnded) } else { Ok(()) }
     }
 
+    /// Nobody takes part any more.
+    pub(super) fn end(&self) {
+        self.stop.cancel();
+        self.members.lock().drain().for_each(|(_, member)| member.left.cancel());
+    }
+
     pub(super) fn check(&self, manifest: &Manifest) -> Result<()> {
         self.runner.check(manifest).map_err(RuntimeError::from)?;
         self.route.check(manifest)
@@ -82,7 +88,7 @@ impl State {
 
     /// Whether the media of `peer` goes through the pipeline while it is connected.
     pub(super) fn takes(&self, peer: &PeerId) -> bool {
-        self.route.takes(peer) != self.exceptions.lock().contains(peer)
+        !self.stop.is_cancelled() && self.route.takes(peer) != self.exceptions.lock().contains(peer)
     }
 
     /// Has the supervisor take in a peer that is connected, if it is wanted.

@@ -21,7 +21,7 @@ use super::{
     lanes::Lanes,
     members::{Added, Handle, Membership, State},
     outputs::Outputs,
-    worker::{Herald, Outcome, Running, Worker},
+    worker::{Herald, Running, Worker},
 };
 use crate::{
     engine::{Engine, Inbox},
@@ -34,7 +34,7 @@ pub(super) struct Supervisor {
     route: Arc<Route>,
     parts: Parts,
     claim: Option<MessageClaim>,
-    workers: JoinSet<Outcome>,
+    workers: JoinSet<()>,
     /// Whom each of them is for; nobody, for the one that all share.
     owners: HashMap<task::Id, (PeerId, Arc<Inbox>)>,
     /// The way into a shared session.
@@ -190,35 +190,38 @@ impl Supervisor {
         (Handle { commands, running, outputs_dropped }, worker)
     }
 
-    /// Takes the owner of a session out of the pipeline if the policy is to leave it at a failure. It is out before anybody is
-    /// told, who may want it in again.
+    /// Takes the owner of a session, or everybody, out of the pipeline if the policy is to leave it at a failure. They are out
+    /// before anybody is told, who may want them in again.
     fn when_ended(&self, owner: Option<(PeerId, Arc<Inbox>)>) -> Box<dyn Fn() + Send + Sync> {
         let gives_up = self.route.on_failure == FailurePolicy::End;
-        let Some((peer, inbox)) = owner.filter(|_| gives_up) else { return Box::new(|| ()) };
+        if !gives_up {
+            return Box::new(|| ());
+        }
         let state = Arc::clone(&self.state);
+        let Some((peer, inbox)) = owner else { return Box::new(move || state.end()) };
+        let mesh = self.parts.mesh.clone();
         Box::new(move || {
+            let is_here = mesh.peers().iter().any(|status| status.peer == peer);
             let members = state.members.lock();
-            if let Some(member) = members.get(&peer).filter(|member| Arc::ptr_eq(&member.inbox, &inbox)) {
+            let member = members.get(&peer).filter(|member| Arc::ptr_eq(&member.inbox, &inbox));
+            // Whoever was taken out already may have been added again since.
+            if let Some(member) = member.filter(|member| is_here && !member.leave.is_cancelled()) {
                 state.set_taken(&peer, false);
                 member.leave.cancel();
             }
         })
     }
 
-    fn stopped(&mut self, worker: Result<(task::Id, Outcome), JoinError>) {
-        let (id, given_up) = match worker {
-            Ok((id, outcome)) => (id, outcome == Outcome::GivenUp),
-            Err(error) => {
+    fn stopped(&mut self, worker: Result<(task::Id, ()), JoinError>) {
+        let id = worker.map_or_else(
+            |error| {
                 tracing::error!(%error, "a route's worker went down");
-                (error.id(), false)
-            }
-        };
+                error.id()
+            },
+            |(id, ())| id,
+        );
         match self.owners.remove(&id) {
             Some((peer, inbox)) => self.ended(&peer, &inbox),
-            None if given_up => {
-                self.state.members.lock().drain().for_each(|(_, member)| member.left.cancel());
-                self.state.stop.cancel();
-            }
             None => self.state.members.lock().values().for_each(|member| member.left.cancel()),
         }
     }
@@ -246,5 +249,11 @@ impl Supervisor {
         if let Some(claim) = self.claim.as_ref().filter(|_| !self.state.members.lock().contains_key(peer)) {
             claim.forget(peer);
         }
+    }
+}
+
+impl Drop for Supervisor {
+    fn drop(&mut self) {
+        self.state.end();
     }
 }

@@ -1,6 +1,12 @@
 //! A pipeline that is attached to one peer, or to several that share it.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use parking_lot::Mutex;
 use remotemedia_media::PeerId;
@@ -40,15 +46,6 @@ pub(super) struct Running {
     pub(super) control: Option<SessionControl>,
 }
 
-/// How a worker ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
-    /// Nothing more can come.
-    Over,
-    /// Its pipeline failed, and the policy is to leave it at that.
-    GivenUp,
-}
-
 /// Runs media through one pipeline after another until nothing more can come.
 pub(super) struct Worker {
     pub(super) source: Source,
@@ -65,7 +62,7 @@ pub(super) struct Herald {
     pub(super) events: broadcast::Sender<TransportEvent>,
     /// Whose session it is; nobody's, if it is shared.
     pub(super) peer: Option<PeerId>,
-    /// What is to be done before anybody is told that a session has ended.
+    /// What is to be done before anybody is told that a session has ended of which its peers have not been taken out.
     pub(super) ended: Box<dyn Fn() + Send + Sync>,
 }
 
@@ -106,7 +103,7 @@ impl Interlude {
 }
 
 impl Worker {
-    pub(super) async fn run(mut self) -> Outcome {
+    pub(super) async fn run(mut self) {
         loop {
             let started = Instant::now();
             let manifest = Arc::clone(&self.running.lock().manifest);
@@ -114,14 +111,14 @@ impl Worker {
                 Ok(session) => self.run_sessions(session).await,
                 // It was checked before; only a node whose construction fails comes here.
                 Err(error) => {
-                    self.herald.report(error, true);
+                    self.herald.end(error);
                     End::Failed
                 }
             };
             let end = match end {
                 End::Failed => {
                     self.running.lock().control = None;
-                    let Some(interlude) = Interlude::of(self.policy) else { return Outcome::GivenUp };
+                    let Some(interlude) = Interlude::of(self.policy) else { return };
                     self.after_failure(interlude, started).await
                 }
                 end => end,
@@ -129,7 +126,7 @@ impl Worker {
             match end {
                 End::SourceOver => {
                     self.outputs.flush(DRAIN).await;
-                    return Outcome::Over;
+                    return;
                 }
                 End::Replaced(Replace { manifest, done }) => {
                     self.running.lock().manifest = manifest;
@@ -168,7 +165,8 @@ impl Worker {
         let sender = &current.sender;
         let sink = |peer: PeerId, data: RuntimeData| async move { send_input(sender, &peer, data).await };
         let settle = Notify::new();
-        let drain = drain(&mut current.receiver, outputs, herald, &settle);
+        let fed = AtomicBool::new(true);
+        let drain = drain(&mut current.receiver, outputs, herald, &settle, &fed);
         tokio::pin!(drain);
         let end = tokio::select! {
             biased;
@@ -177,6 +175,7 @@ impl Worker {
             () = source.feed(sink) => End::SourceOver,
         };
         // What is inside still comes out, in front of what follows.
+        fed.store(false, Ordering::Relaxed);
         match end {
             End::Replaced(_) => {
                 settle.notify_one();
@@ -197,7 +196,8 @@ impl Worker {
             Ok(session) => {
                 let Ends { sender, mut receiver } = before;
                 let settle = Notify::new();
-                let rest = drain(&mut receiver, &self.outputs, &self.herald, &settle);
+                let fed = AtomicBool::new(false);
+                let rest = drain(&mut receiver, &self.outputs, &self.herald, &settle, &fed);
                 let _ = timeout(DRAIN, async { tokio::join!(sender.finish(), rest) }).await;
                 receiver.close().await;
                 self.running.lock().manifest = manifest;
@@ -238,20 +238,23 @@ impl Worker {
 }
 
 impl Herald {
+    /// Tells that a session has ended on its own.
+    fn end(&self, error: RuntimeError) {
+        (self.ended)();
+        self.report(error, true);
+    }
+
     fn report(&self, error: RuntimeError, ended: bool) {
         let Self { events, peer, .. } = self;
         tracing::warn!(peer = peer.as_ref().map(PeerId::as_str), %error, ended, "a pipeline failed");
-        if ended {
-            (self.ended)();
-        }
         // Nobody may be listening.
         let _ = events.send(TransportEvent::PipelineFailed { peer: peer.clone(), error: Arc::new(error), ended });
     }
 }
 
-/// Sends every output until the session is over or, once told to `settle`, until nothing is under way.
-async fn drain(receiver: &mut SessionReceiver, outputs: &Outputs, herald: &Herald, settle: &Notify) {
-    let control = receiver.control();
+/// Sends every output until the session is over or, once told to `settle`, until nothing is under way. The end of a session
+/// that is no longer `fed` is no reason to take its peers out: they have left, or another session takes its place.
+async fn drain(receiver: &mut SessionReceiver, outputs: &Outputs, herald: &Herald, settle: &Notify, fed: &AtomicBool) {
     let mut settling = false;
     loop {
         let received = if settling {
@@ -269,7 +272,8 @@ async fn drain(receiver: &mut SessionReceiver, outputs: &Outputs, herald: &Heral
         match received {
             Ok(Some(output)) => outputs.send(output).await,
             Ok(None) => return,
-            Err(error) => herald.report(error, !control.is_active()),
+            Err(error) if receiver.is_over() && fed.load(Ordering::Relaxed) => herald.end(error),
+            Err(error) => herald.report(error, receiver.is_over()),
         }
     }
 }

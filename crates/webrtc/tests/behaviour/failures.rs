@@ -3,7 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use remotemedia_netsim::virt::run_virtual;
-use remotemedia_runtime_core::{data::RuntimeData, manifest::Manifest, node::NodeRegistry};
+use remotemedia_runtime_core::{
+    data::RuntimeData,
+    manifest::Manifest,
+    node::{Emitter, Node, NodeRegistry, NodeResult, NodeType},
+};
 use remotemedia_webrtc::{
     Attachment, DataChannelMessage, FailurePolicy, Route, TransportEvent, TransportEvents, WebRtcError, WebRtcTransport,
 };
@@ -163,6 +167,73 @@ fn a_pipeline_that_ended_gives_messages_back_until_the_peer_is_added_again() {
             assert!(call.is_answered().await);
             call.blow_up().await;
         }
+    });
+}
+
+/// Passes everything on, and complains when it is told that nothing more comes.
+struct Complainer;
+
+impl Node for Complainer {
+    fn process(&mut self, input: RuntimeData, out: &mut Emitter<'_>) -> NodeResult {
+        out.emit(input);
+        Ok(())
+    }
+
+    fn finish(&mut self, _out: &mut Emitter<'_>) -> NodeResult {
+        Err("why so soon?".into())
+    }
+}
+
+#[test]
+fn what_a_replaced_pipeline_complains_of_at_its_end_does_not_take_its_peer_out() {
+    run_virtual(312, |network| async move {
+        let world = World::clean(network);
+        let mut registry = NodeRegistry::with_builtin();
+        registry.register(NodeType::new("Complainer", |_| Ok(Complainer)));
+        let bot = world.join_in("bot", |_| {}, |e| e.nodes = Some(Arc::new(registry))).await;
+        let alice = world.join("alice").await;
+        let manifest = "pipeline: { nodes: [{ id: complainer, type: Complainer, on_error: skip }] }";
+        let route = Route::from_all().with_messages().on_failure(FailurePolicy::End);
+        let attachment = bot.attach(Arc::new(Manifest::from_yaml(manifest).unwrap()), route).await.unwrap();
+        let mut events = bot.events();
+        alice.connect_peer("bot").await.unwrap();
+        let mut is_answered = async || {
+            alice.send_data_channel_message("bot", &text("there?")).await.unwrap();
+            timeout(Duration::from_millis(500), alice.recv_data_channel_message()).await.is_ok()
+        };
+        assert!(is_answered().await);
+        attachment.replace(echo()).await.unwrap();
+        assert!(is_answered().await, "the new pipeline has her");
+        assert_eq!(attachment.peers(), ["alice"]);
+        loop {
+            if let TransportEvent::PipelineFailed { error, ended, .. } = events.next().await.unwrap() {
+                assert!(!ended && error.to_string().contains("why so soon?"), "{error}");
+                return;
+            }
+        }
+    });
+}
+
+#[test]
+fn a_shared_pipeline_that_ended_is_not_replaced_by_whoever_hears_of_it() {
+    run_virtual(313, |network| async move {
+        let world = World::clean(network);
+        let bot = world.join_in("bot", |_| {}, |e| e.nodes = Some(with_bomb())).await;
+        let alice = world.join("alice").await;
+        let bomb = Manifest::from_yaml("pipeline: { nodes: [{ id: bomb, type: Bomb }] }").unwrap();
+        let route = Route::from_all().shared().with_messages().on_failure(FailurePolicy::End);
+        let attachment = bot.attach(Arc::new(bomb), route).await.unwrap();
+        let mut events = bot.events();
+        alice.connect_peer("bot").await.unwrap();
+        alice.send_data_channel_message("bot", &text("boom")).await.unwrap();
+        while !matches!(events.next().await.unwrap(), TransportEvent::PipelineFailed { peer: None, ended: true, .. }) {}
+        // At once: nothing runs that could be replaced, and nobody is in it.
+        assert!(attachment.peers().is_empty());
+        let replaced = attachment.replace(echo()).await;
+        assert!(matches!(replaced, Err(WebRtcError::PipelineEnded)), "{replaced:?}");
+        alice.send_data_channel_message("bot", &text("to the program")).await.unwrap();
+        let (peer, message) = bot.recv_data_channel_message().await.unwrap().unwrap();
+        assert!(peer == "alice" && message == text("to the program"));
     });
 }
 
