@@ -197,7 +197,7 @@ fn what_a_replaced_pipeline_complains_of_at_its_end_does_not_take_its_peer_out()
         let attachment = bot.attach(Arc::new(Manifest::from_yaml(manifest).unwrap()), route).await.unwrap();
         let mut events = bot.events();
         alice.connect_peer("bot").await.unwrap();
-        let mut is_answered = async || {
+        let is_answered = async || {
             alice.send_data_channel_message("bot", &text("there?")).await.unwrap();
             timeout(Duration::from_millis(500), alice.recv_data_channel_message()).await.is_ok()
         };
