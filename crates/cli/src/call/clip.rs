@@ -43,10 +43,13 @@ pub(super) enum ClipError {
     Picture { file: String, pictures: u64, source: Box<WebRtcError> },
 }
 
+/// The first line, which was looked at already, and the rest.
+type Input = Chain<Cursor<Vec<u8>>, BufReader<File>>;
+
 /// Pictures out of a file, one after the other.
 pub(super) struct Clip {
     file: String,
-    decoder: y4m::Decoder<Counted<Chain<Cursor<Vec<u8>>, BufReader<File>>>>,
+    decoder: y4m::Decoder<Counted<Input>>,
     /// Bytes that the decoder has taken.
     taken: Arc<AtomicU64>,
     pictures: u64,
