@@ -49,7 +49,7 @@ fn changes_without_a_step() -> Vec<f32> {
     const LEAN: usize = 480;
     let (mut samples, mut offset): (Vec<f32>, f32) = (Vec::new(), 0.0);
     for n in 0..48_000 * 15 {
-        let sample = tone_at(n) * if n / PIECE % 2 == 0 { LOUD } else { QUIET };
+        let sample = tone_at(n) * if (n / PIECE).is_multiple_of(2) { LOUD } else { QUIET };
         let into = n % PIECE;
         if into == 0 {
             offset = samples.last().map_or(0.0, |last| last - sample);
