@@ -87,6 +87,7 @@ const LEAST_PAUSE_MICROS: i64 = 2_500;
 const FADE_MICROS: i64 = 5_000;
 /// Below this mean square (-60 dBFS) sound is silence.
 const SILENCE: f32 = 1e-6;
+
 /// What one [`AudioPlayout::pull`] gave.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pulled {

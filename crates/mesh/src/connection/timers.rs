@@ -102,7 +102,7 @@ impl Actor {
         }
         let now = Instant::now();
         let heartbeat = self.link.as_ref().is_some_and(Link::is_remotemedia);
-        // A bitrate is known from the second measurement on.
+        // Lately: at the last measurement, or since.
         let sends_media = self.peer.snapshot.lock().metrics.receive_bitrate.as_bps() > 0
             || self.peer.counters.bytes_received.load(Relaxed) > self.measured.bytes_received;
         let patience = if heartbeat || sends_media { SILENCE } else { SILENCE_WITHOUT_HEARTBEAT };
@@ -142,7 +142,8 @@ impl Actor {
         let rtt = counters.rtt_us.load(Relaxed);
         let mut snapshot = self.peer.snapshot.lock();
         let metrics = &mut snapshot.metrics;
-        if let Some(at) = self.measured.at {
+        // The first measurement has none before it: it tells of the time since the connection stood.
+        if let Some(at) = self.measured.at.or(self.connected_at) {
             metrics.send_bitrate = rate(sent.bytes, self.measured.bytes_sent, at);
             metrics.receive_bitrate = rate(bytes_received, self.measured.bytes_received, at);
         }

@@ -131,6 +131,25 @@ fn a_signaling_server_that_dies_leaves_media_and_messages_untouched() {
 }
 
 #[test]
+fn the_first_figures_of_a_call_tell_whether_media_comes() {
+    begun();
+    run_virtual(1, |net| async move {
+        let world = World::new(net, 0.0);
+        let (alice, bob) = world.call().await;
+        tokio::spawn(talk(alice.mesh.clone(), vec![bob.id.clone()], SECOND * 10));
+        // How long the silence of a peer without heartbeats may be depends on it.
+        let first = loop {
+            let metrics = bob.mesh.peers()[0].metrics.clone();
+            if metrics.bytes_received > 0 {
+                break metrics;
+            }
+            sleep(MS).await;
+        };
+        assert!(first.receive_bitrate.as_bps() > 0, "{first:?}");
+    });
+}
+
+#[test]
 fn a_peer_that_leaves_is_gone_at_once() {
     begun();
     run_virtual(1, |net| async move {

@@ -62,7 +62,7 @@ pub(super) struct Herald {
     pub(super) events: broadcast::Sender<TransportEvent>,
     /// Whose session it is; nobody's, if it is shared.
     pub(super) peer: Option<PeerId>,
-    /// What is to be done before anybody is told that a session has ended of which its peers have not been taken out.
+    /// What is to be done before anybody is told that a session has ended on its own.
     pub(super) ended: Box<dyn Fn() + Send + Sync>,
 }
 

@@ -1,12 +1,18 @@
 //! Pipelines that fail while media goes through them.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use remotemedia_netsim::virt::run_virtual;
 use remotemedia_runtime_core::{
     data::RuntimeData,
     manifest::Manifest,
-    node::{Emitter, Node, NodeRegistry, NodeResult, NodeType},
+    node::{Emitter, Node, NodeRegistry, NodeResult, NodeType, ParamProblem},
 };
 use remotemedia_webrtc::{
     Attachment, DataChannelMessage, FailurePolicy, Route, TransportEvent, TransportEvents, WebRtcError, WebRtcTransport,
@@ -210,6 +216,42 @@ fn what_a_replaced_pipeline_complains_of_at_its_end_does_not_take_its_peer_out()
                 assert!(!ended && error.to_string().contains("why so soon?"), "{error}");
                 return;
             }
+        }
+    });
+}
+
+#[test]
+fn a_pipeline_whose_sessions_could_not_be_started_is_not_kept_for_peers_to_come() {
+    run_virtual(314, |network| async move {
+        let world = World::clean(network);
+        let created = Arc::new(AtomicU32::new(0));
+        let mut registry = NodeRegistry::with_builtin();
+        // A device that is free when the manifest is checked, and taken when the session begins.
+        registry.register(NodeType::new("Device", move |_| match created.fetch_add(1, Relaxed) {
+            1 => Err(ParamProblem::Unusable {
+                param: "device",
+                value: "speaker".into(),
+                reason: "somebody has it".into(),
+            }),
+            _ => Ok(Complainer),
+        }));
+        let bot = world.join_in("bot", |_| {}, |e| e.nodes = Some(Arc::new(registry))).await;
+        let (alice, carol) = (world.join("alice").await, world.join("carol").await);
+        let before = echo();
+        let attachment = bot.attach(Arc::clone(&before), Route::from_all().with_messages()).await.unwrap();
+        let is_answered = async |peer: &WebRtcTransport| {
+            peer.send_data_channel_message("bot", &text("there?")).await.unwrap();
+            timeout(Duration::from_millis(500), peer.recv_data_channel_message()).await.is_ok()
+        };
+        alice.connect_peer("bot").await.unwrap();
+        assert!(is_answered(&alice).await);
+        let refused = Manifest::from_yaml("pipeline: { nodes: [{ id: device, type: Device }] }").unwrap();
+        let error = attachment.replace(Arc::new(refused)).await.unwrap_err();
+        assert!(matches!(error, WebRtcError::Pipeline(_)), "{error:?}");
+        carol.connect_peer("bot").await.unwrap();
+        for (name, peer) in [("alice", &alice), ("carol", &carol)] {
+            assert!(is_answered(peer).await);
+            assert!(Arc::ptr_eq(&attachment.manifest(name).unwrap(), &before), "{name}");
         }
     });
 }

@@ -39,7 +39,12 @@ fn call(seed: u64, loss: f64) -> (f64, f64) {
 
 #[test]
 fn much_of_the_speech_that_is_lost_is_recovered() {
-    let (lost, concealed) = call(11, 0.05);
+    // Where the losses fall decides over one call: a fifth to seven eighths of what is lost is recovered. Eight tell.
+    let (mut lost, mut concealed) = (0.0, 0.0);
+    for seed in 11..19 {
+        let (lost_here, concealed_here) = call(seed, 0.05);
+        (lost, concealed) = (lost + lost_here / 8.0, concealed + concealed_here / 8.0);
+    }
     println!("{:.2} % of the packets never came, {:.2} % of the sound was made up", lost * 100.0, concealed * 100.0);
     // Opus repeats speech that a loss would hurt, once it is told of losses, and leaves out the rest.
     assert!(concealed < lost * 0.7, "{concealed} of {lost}");
