@@ -132,6 +132,23 @@ async fn a_manifest_that_is_refused_leaves_the_old_session_as_it_was() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_paused_session_gives_its_nodes_away_and_cannot_be_held_meanwhile() {
+    let yaml = "pipeline: { nodes: [{ id: count, type: Counter }] }";
+    let first = session_with(yaml, register);
+    let control = first.control();
+    let (sender, mut receiver) = first.split();
+    control.pause();
+    sender.send_input(TransportData::new("a")).await.unwrap();
+    let handing_over = tokio::time::timeout(Duration::from_secs(60), after(yaml, &control));
+    let mut second = handing_over.await.expect("it does not wait for whoever paused it");
+    control.pause();
+    assert!(!control.is_paused(), "it is being emptied");
+    assert_eq!(text(&receiver.recv_output().await.unwrap().unwrap()), "a1");
+    assert!(!second.control().is_paused());
+    assert_eq!(send(&mut second, &["b"]).await, ["b2"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_paused_session_holds_what_it_is_sent_and_goes_on_with_it() {
     let session = session_with("pipeline: { nodes: [{ id: count, type: Counter }] }", register);
     let control = session.control();

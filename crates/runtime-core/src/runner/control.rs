@@ -54,7 +54,8 @@ impl SessionControl {
     }
 
     /// Holds the session: its nodes take nothing more, whoever sends to it waits once its queues are full, and clocks of
-    /// nodes stand still. New params apply when it [goes on](Self::resume).
+    /// nodes stand still. New params apply when it [goes on](Self::resume). A session in whose place
+    /// [another](super::PipelineRunner::create_session_after) is put cannot be held any more.
     pub fn pause(&self) {
         self.set_paused(true);
     }
@@ -66,12 +67,12 @@ impl SessionControl {
 
     /// Whether the session is paused.
     pub fn is_paused(&self) -> bool {
-        self.shared.upgrade().is_some_and(|shared| *shared.paused.borrow())
+        self.shared.upgrade().is_some_and(|shared| shared.is_paused())
     }
 
     fn set_paused(&self, paused: bool) {
         if let Some(shared) = self.shared.upgrade() {
-            shared.paused.send_replace(paused);
+            shared.set_paused(paused);
         }
     }
 
@@ -158,6 +159,13 @@ impl SessionControl {
     /// The params that a node works with, those by default included; `None` if there is no such node.
     pub fn params(&self, node: &str) -> Option<Params> {
         self.handle(node).ok().map(|handle| self.settings.params(handle.index))
+    }
+
+    /// The session is to be emptied for another one: it goes on, and cannot be paused any more.
+    pub(crate) fn leave(&self) {
+        if let Some(shared) = self.shared.upgrade() {
+            shared.leave();
+        }
     }
 
     /// Takes a node of this type out of the session, with its state, to go on in another one; `None` if there is none.

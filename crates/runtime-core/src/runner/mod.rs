@@ -99,7 +99,8 @@ impl PipelineRunner {
     /// stay behind still keep comes out of the old session when it is [finished](SessionSender::finish).
     ///
     /// Nothing may be sent to the old session any more; for nothing to be lost, everything that was sent must have come
-    /// out, as far as it does: [`SessionReceiver::recv_output`] has answered `None`.
+    /// out, as far as it does: [`SessionReceiver::recv_output`] has answered `None`. A [paused](SessionControl::pause) session goes
+    /// on, so that it can be emptied; the new one is not paused.
     ///
     /// # Errors
     ///
@@ -111,6 +112,8 @@ impl PipelineRunner {
     ) -> Result<Session, RuntimeError> {
         let mut graph = Graph::compile(manifest, &self.registry)?;
         let runtime = tokio::runtime::Handle::try_current().map_err(|_| RuntimeError::NoRuntime)?;
+        // A node that stands still would never be handed over.
+        before.leave();
         for node in &mut graph.nodes {
             let Some(mut before) = before.hand_over(&node.spec.id, node.node_type.name()).await else { continue };
             if before.params == node.params || before.instance.set_params(&node.params) {

@@ -25,11 +25,19 @@ pub(crate) struct Shared {
     /// Told when an output found no room.
     pub(crate) output_stalled: Notify,
     outputs: mpsc::Sender<Output>,
-    /// Whether nodes take nothing for now.
-    pub(crate) paused: watch::Sender<bool>,
+    pace: watch::Sender<Pace>,
     phase: AtomicU8,
     failed_node: OnceLock<Arc<str>>,
     tasks: Mutex<Vec<AbortHandle>>,
+}
+
+/// Whether nodes take what waits for them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pace {
+    Going,
+    Paused,
+    /// Another session takes the place of this one: nobody can hold it any more.
+    Leaving,
 }
 
 /// How far a session is. It only ever goes forward.
@@ -54,7 +62,7 @@ impl Shared {
             output_formats,
             output_stalled: Notify::new(),
             outputs,
-            paused: watch::Sender::new(false),
+            pace: watch::Sender::new(Pace::Going),
             phase: AtomicU8::new(Phase::Active as u8),
             failed_node: OnceLock::new(),
             tasks: Mutex::default(),
@@ -89,10 +97,24 @@ impl Shared {
 
     /// Returns at once, or when the session goes on after a pause.
     pub(crate) async fn going_on(&self) {
-        if *self.paused.borrow() {
+        if self.is_paused() {
             // The sender lives as long as this.
-            self.paused.subscribe().wait_for(|paused| !paused).await.ok();
+            self.pace.subscribe().wait_for(|pace| *pace != Pace::Paused).await.ok();
         }
+    }
+
+    pub(crate) fn is_paused(&self) -> bool {
+        *self.pace.borrow() == Pace::Paused
+    }
+
+    pub(crate) fn set_paused(&self, paused: bool) {
+        let wanted = if paused { Pace::Paused } else { Pace::Going };
+        self.pace.send_if_modified(|pace| *pace != Pace::Leaving && std::mem::replace(pace, wanted) != wanted);
+    }
+
+    /// The session goes on, whoever pauses it: another one waits for what is inside.
+    pub(crate) fn leave(&self) {
+        self.pace.send_replace(Pace::Leaving);
     }
 
     pub(crate) fn set_tasks(&self, tasks: Vec<AbortHandle>) {

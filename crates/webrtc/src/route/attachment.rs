@@ -122,7 +122,7 @@ impl Attachment {
 
     /// Puts another pipeline in the place of this one, for the peers that are connected and those to come. What is inside
     /// the old one comes out before anything goes through the new one; nodes of the same id and type go on with what they
-    /// know; sound goes on without a click.
+    /// know; sound goes on without a click. In the place of a [paused](SessionControl::pause) session comes one that is paused too.
     ///
     /// # Errors
     ///

@@ -72,7 +72,8 @@ pub enum FailurePolicy {
     /// Nothing more is sent for that peer until the pipeline is [replaced](Attachment::replace_for).
     #[default]
     Mute,
-    /// Its media goes on as it came.
+    /// Its media and messages go on as they came, to everybody who gets an output of the pipeline. From a
+    /// [shared](Route::shared) session nobody gets back what they sent.
     Bypass,
     /// The pipeline is started anew, at most once a second.
     Restart,

@@ -75,22 +75,43 @@ impl Outputs {
     /// nobody is to wait for somebody else. What cannot be sent to anybody is left out.
     pub(super) async fn send(&self, output: TransportData) {
         let peer = self.sender.clone().or_else(|| PeerId::new(output.get_metadata("peer")?).ok());
+        if let RuntimeData::Control(message) = output.data {
+            // Nobody may be listening.
+            self.events.send(TransportEvent::PipelineControl { peer, message }).ok();
+            return;
+        }
         let target = self.target(output.port.as_deref(), peer.as_ref());
-        match output.data {
+        self.send_to(&target, output.data).await;
+    }
+
+    /// Sends what `peer` sent as it came to everybody who gets something from one of `outputs`, those of the pipeline. A shared
+    /// session gives nobody back what they sent: a participant of a conference would hear themselves.
+    pub(super) async fn bypass(&self, outputs: impl Iterator<Item = &str>, peer: &PeerId, data: RuntimeData) {
+        let goes_back = self.route.to == Destination::Sender && self.sender.is_none();
+        let mut targets: Vec<Target> = Vec::new();
+        for port in outputs {
+            let target = self.target(Some(port), Some(peer));
+            if !(targets.contains(&target) || goes_back && !self.route.outputs.contains_key(port)) {
+                targets.push(target);
+            }
+        }
+        for target in targets {
+            self.send_to(&target, data.clone()).await;
+        }
+    }
+
+    async fn send_to(&self, target: &Target, data: RuntimeData) {
+        match data {
             RuntimeData::Audio { frame } => {
-                let frame = self.splices.lock().pass(&target, frame);
-                if let Some(lane) = self.lane(&target) {
+                let frame = self.splices.lock().pass(target, frame);
+                if let Some(lane) = self.lane(target) {
                     self.put(&lane.audio, frame).await;
                 }
             }
-            RuntimeData::Video { frame } => self.to.send_video(&target, &frame),
-            RuntimeData::Text(payload) => self.message(&target, DataChannelMessage::Text { payload }.to_wire()).await,
-            RuntimeData::Json(payload) => self.message(&target, DataChannelMessage::Json { payload }.to_wire()).await,
-            RuntimeData::Binary(bytes) => self.message(&target, Message::Binary(bytes)).await,
-            RuntimeData::Control(message) => {
-                // Nobody may be listening.
-                self.events.send(TransportEvent::PipelineControl { peer, message }).ok();
-            }
+            RuntimeData::Video { frame } => self.to.send_video(target, &frame),
+            RuntimeData::Text(payload) => self.message(target, DataChannelMessage::Text { payload }.to_wire()).await,
+            RuntimeData::Json(payload) => self.message(target, DataChannelMessage::Json { payload }.to_wire()).await,
+            RuntimeData::Binary(bytes) => self.message(target, Message::Binary(bytes)).await,
             other => tracing::debug!(kind = %other.kind(), "a pipeline made something that no peer takes"),
         }
     }

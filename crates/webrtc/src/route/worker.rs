@@ -70,6 +70,8 @@ pub(super) struct Herald {
 struct Ends {
     sender: SessionSender,
     receiver: SessionReceiver,
+    /// Whether it stood still before it was replaced: then so does what follows.
+    was_paused: bool,
 }
 
 /// Why nothing more goes through a session.
@@ -157,16 +159,17 @@ impl Worker {
         self.source.introduce();
         self.outputs.splice();
         let (sender, receiver) = session.split();
-        Ends { sender, receiver }
+        Ends { sender, receiver, was_paused: false }
     }
 
     async fn run_session(&mut self, current: &mut Ends) -> End {
         let Self { source, outputs, commands, herald, .. } = self;
-        let sender = &current.sender;
+        let Ends { sender, receiver, was_paused } = current;
+        let sender = &*sender;
         let sink = |peer: PeerId, data: RuntimeData| async move { send_input(sender, &peer, data).await };
         let settle = Notify::new();
         let fed = AtomicBool::new(true);
-        let drain = drain(&mut current.receiver, outputs, herald, &settle, &fed);
+        let drain = drain(receiver, outputs, herald, &settle, &fed);
         tokio::pin!(drain);
         let end = tokio::select! {
             biased;
@@ -178,6 +181,10 @@ impl Worker {
         fed.store(false, Ordering::Relaxed);
         match end {
             End::Replaced(_) => {
+                // What stands still is never empty.
+                let control = sender.control();
+                *was_paused = control.is_paused();
+                control.resume();
                 settle.notify_one();
                 let _ = timeout(DRAIN, drain).await;
             }
@@ -194,7 +201,7 @@ impl Worker {
     async fn take_over(&mut self, before: Ends, Replace { manifest, done }: Replace) -> Ends {
         match self.runner.create_session_after(&manifest, &before.sender.control()).await {
             Ok(session) => {
-                let Ends { sender, mut receiver } = before;
+                let Ends { sender, mut receiver, was_paused } = before;
                 let settle = Notify::new();
                 let fed = AtomicBool::new(false);
                 let rest = drain(&mut receiver, &self.outputs, &self.herald, &settle, &fed);
@@ -202,10 +209,16 @@ impl Worker {
                 receiver.close().await;
                 self.running.lock().manifest = manifest;
                 let next = self.begin(session);
+                if was_paused {
+                    next.sender.control().pause();
+                }
                 answer(done, Ok(()));
                 next
             }
             Err(error) => {
+                if before.was_paused {
+                    before.sender.control().pause();
+                }
                 answer(done, Err(error));
                 before
             }
@@ -214,12 +227,12 @@ impl Worker {
 
     /// The time until the pipeline is replaced or started again, which `Failed` means here.
     async fn after_failure(&mut self, interlude: Interlude, started: Instant) -> End {
-        let Self { source, outputs, commands, .. } = self;
+        let Self { source, outputs, commands, running, .. } = self;
         outputs.splice();
-        let outputs = &*outputs;
+        let (outputs, manifest) = (&*outputs, &Arc::clone(&running.lock().manifest));
         let sink = |peer: PeerId, data: RuntimeData| async move {
             if interlude == Interlude::Bypass && !matches!(data, RuntimeData::Control(_)) {
-                outputs.send(TransportData::new(data).with_metadata("peer", peer.as_str())).await;
+                outputs.bypass(manifest.outputs(), &peer, data).await;
             }
         };
         let restart = async {

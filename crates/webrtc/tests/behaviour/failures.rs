@@ -15,7 +15,8 @@ use remotemedia_runtime_core::{
     node::{Emitter, Node, NodeRegistry, NodeResult, NodeType, ParamProblem},
 };
 use remotemedia_webrtc::{
-    Attachment, DataChannelMessage, FailurePolicy, Route, TransportEvent, TransportEvents, WebRtcError, WebRtcTransport,
+    Attachment, DataChannelMessage, FailurePolicy, Route, Target, TransportEvent, TransportEvents, WebRtcError,
+    WebRtcTransport,
 };
 use tokio::time::{Instant, sleep, timeout};
 
@@ -315,5 +316,43 @@ fn a_shared_pipeline_that_ended_is_over_for_everybody() {
         bob.send_data_channel_message("bot", &text("to the program")).await.unwrap();
         let (peer, message) = bot.recv_data_channel_message().await.unwrap().unwrap();
         assert!(peer == "bob" && message == text("to the program"));
+    });
+}
+
+#[test]
+fn what_is_bypassed_goes_to_whom_the_outputs_go_and_from_a_shared_session_to_nobody_who_sent_it() {
+    run_virtual(315, |network| async move {
+        let world = World::clean(network);
+        let bot = world.join_in("bot", |_| {}, |e| e.nodes = Some(with_bomb())).await;
+        let (alice, bob, carol) = (world.join("alice").await, world.join("bob").await, world.join("carol").await);
+        for peer in [&alice, &bob, &carol] {
+            peer.connect_peer("bot").await.unwrap();
+        }
+        let graph = "pipeline:
+  nodes: [{ id: bomb, type: Bomb }, { id: wall, type: Output }, { id: side, type: Output }, { id: rest, type: Output }]
+  graph: [{ from: input, to: bomb }, { from: bomb, to: wall }, { from: bomb, to: side }, { from: bomb, to: rest }]";
+        let graph = Arc::new(Manifest::from_yaml(graph).unwrap());
+        let received = async |peer: &WebRtcTransport| {
+            let mut texts = Vec::new();
+            while let Ok(message) = timeout(Duration::from_millis(500), peer.recv_data_channel_message()).await {
+                texts.push(message.unwrap().unwrap().1);
+            }
+            texts
+        };
+        for (is_shared, back) in [(false, vec![text("hello")]), (true, vec![])] {
+            let to = |name: &str| Target::peer(name).unwrap();
+            let route = Route::from_peers(["alice"]).unwrap().with_messages().on_failure(FailurePolicy::Bypass);
+            let route = route.output("wall", to("bob")).output("side", to("bob"));
+            let route = if is_shared { route.shared() } else { route };
+            let attachment = bot.attach(Arc::clone(&graph), route).await.unwrap();
+            let mut events = bot.events();
+            alice.send_data_channel_message("bot", &text("boom")).await.unwrap();
+            while !matches!(events.next().await.unwrap(), TransportEvent::PipelineFailed { ended: true, .. }) {}
+            alice.send_data_channel_message("bot", &text("hello")).await.unwrap();
+            assert_eq!(received(&bob).await, [text("hello")], "both outputs go to bob, who gets it once");
+            assert_eq!(received(&alice).await, back, "shared: {is_shared}");
+            assert!(received(&carol).await.is_empty());
+            attachment.detach().await;
+        }
     });
 }

@@ -20,6 +20,7 @@ mod messages;
 mod moves;
 mod no_common_codec;
 mod outage;
+mod pausing;
 mod picture_size;
 mod playout;
 mod precedence;
