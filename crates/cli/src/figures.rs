@@ -33,7 +33,14 @@ pub(crate) fn of_audio(info: Option<&PeerInfo>) -> Value {
 /// The peer's video.
 pub(crate) fn of_video(info: Option<&PeerInfo>) -> Value {
     let codec = info.and_then(|info| info.video_codec).map(|codec| codec.to_string());
-    join(received(info.map(|info| &info.metrics.video_received)), json!({ "codec": codec }))
+    let metrics = info.map(|info| &info.metrics);
+    let more = json!({
+        "codec": codec,
+        "frames_discarded": metrics.map(|m| m.video_frames_discarded),
+        "keyframes_requested": metrics.map(|m| m.keyframes_requested),
+        "keyframes_requested_by_peer": metrics.map(|m| m.keyframes_requested_by_peer),
+    });
+    join(received(metrics.map(|m| &m.video_received)), more)
 }
 
 /// One object of both.

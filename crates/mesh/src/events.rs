@@ -138,9 +138,17 @@ pub enum Feedback {
         /// The codecs that the peer takes, best first; empty if it does not take the stream, or no longer.
         codecs: Vec<Codec>,
     },
-    /// A peer cannot go on without a keyframe.
+    /// A peer asks for a keyframe. It may have asked before it got one that is under way.
     KeyframeRequested {
         /// Who.
+        peer: PeerId,
+        /// Of which stream; `None` for the main one.
+        stream: Option<StreamId>,
+    },
+    /// Video to a peer was given up on this side, since it would have come too late. The peer cannot go on without a keyframe that
+    /// is made from now on: what is under way, another keyframe included, comes before the gap.
+    VideoGivenUp {
+        /// To whom.
         peer: PeerId,
         /// Of which stream; `None` for the main one.
         stream: Option<StreamId>,

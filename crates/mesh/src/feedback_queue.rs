@@ -55,6 +55,7 @@ fn peer(feedback: &Feedback) -> &PeerId {
         Feedback::MediaReady { peer, .. }
         | Feedback::StreamReady { peer, .. }
         | Feedback::KeyframeRequested { peer, .. }
+        | Feedback::VideoGivenUp { peer, .. }
         | Feedback::TargetBitrate { peer, .. }
         | Feedback::PlayoutAsked { peer, .. }
         | Feedback::Played { peer, .. }
@@ -64,9 +65,10 @@ fn peer(feedback: &Feedback) -> &PeerId {
 
 /// Whether an unread entry need not be read any more after a newer one.
 fn is_void(old: &Feedback, new: &Feedback) -> bool {
-    use Feedback::{KeyframeRequested, MediaGone, Played, PlayoutAsked, StreamReady, TargetBitrate};
+    use Feedback::{KeyframeRequested, MediaGone, Played, PlayoutAsked, StreamReady, TargetBitrate, VideoGivenUp};
     let replaced = match (old, new) {
-        (KeyframeRequested { stream: old, .. }, KeyframeRequested { stream: new, .. }) => old == new,
+        (KeyframeRequested { stream: old, .. }, KeyframeRequested { stream: new, .. })
+        | (VideoGivenUp { stream: old, .. }, VideoGivenUp { stream: new, .. }) => old == new,
         (StreamReady { kind: a, stream: old, .. }, StreamReady { kind: b, stream: new, .. }) => (a, old) == (b, new),
         // Who asks anew has been interrupted anew: the earlier question is answered by the later answer.
         (TargetBitrate { .. }, TargetBitrate { .. })

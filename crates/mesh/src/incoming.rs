@@ -4,6 +4,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
+    time::Duration,
 };
 
 use parking_lot::Mutex;
@@ -81,6 +82,11 @@ impl IncomingTrack {
         self.queue.keyframe_wanted.notify_one();
     }
 
+    /// The round-trip time to the peer, smoothed, at the newest packet; `None` until it is known.
+    pub fn round_trip_time(&self) -> Option<Duration> {
+        Some(self.queue.rtt_us.load(Relaxed)).filter(|us| *us > 0).map(Duration::from_micros)
+    }
+
     /// Packets dropped because they were not read in time.
     pub fn dropped(&self) -> u64 {
         self.queue.dropped.load(Relaxed)
@@ -99,6 +105,8 @@ pub(crate) struct TrackQueue {
     state: Mutex<State>,
     filled: Notify,
     pub(crate) keyframe_wanted: Notify,
+    /// The round-trip time in microseconds; 0 until it is known.
+    pub(crate) rtt_us: AtomicU64,
     dropped: AtomicU64,
 }
 

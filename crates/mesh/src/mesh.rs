@@ -211,7 +211,7 @@ impl Mesh {
     /// type and the offset of timestamps are written here, per peer.
     ///
     /// Video that waits while the connection takes nothing for more than 30 ms is dropped, and so is what follows up to the next
-    /// keyframe, which [`Feedback::KeyframeRequested`] asks for.
+    /// keyframe, which [`Feedback::VideoGivenUp`] asks for.
     ///
     /// # Errors
     ///
@@ -294,14 +294,14 @@ impl Mesh {
     ) -> Result<(), MeshError> {
         let connection = self.connected(peer)?;
         match connection.media.push(Instant::now(), stream, codec, packets, keyframe) {
-            Pushed::Queued | Pushed::AwaitingKeyframe { ask: false } => Ok(()),
+            Pushed::Queued => Ok(()),
             Pushed::Switched => {
                 let key = StreamKey { kind: codec.kind(), stream: stream.cloned() };
                 connection.command(Command::UseCodec(key, codec));
                 Ok(())
             }
-            Pushed::AwaitingKeyframe { ask: true } => {
-                self.shared.feedback(Feedback::KeyframeRequested { peer: peer.clone(), stream: stream.cloned() });
+            Pushed::AwaitingKeyframe => {
+                self.shared.feedback(Feedback::VideoGivenUp { peer: peer.clone(), stream: stream.cloned() });
                 Ok(())
             }
             Pushed::NotNegotiated(accepted) => {

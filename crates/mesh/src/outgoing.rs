@@ -91,8 +91,9 @@ pub(crate) enum Pushed {
     Queued,
     /// The same, and it is of another codec than what came before.
     Switched,
-    /// It needs a keyframe before it, or had to be given up. `ask` once per gap.
-    AwaitingKeyframe { ask: bool },
+    /// It was given up, as everything is until the next keyframe. To be asked for each time: whoever encodes may pass over
+    /// a request that comes soon after a keyframe.
+    AwaitingKeyframe,
     /// The peer does not take this codec but these.
     NotNegotiated(Vec<Codec>),
 }
@@ -180,11 +181,10 @@ impl MediaQueue {
             MediaKind::Video => {
                 let dropped = stream.drop_stale(now, patience);
                 counters.video_frames_dropped += dropped;
-                let newly_broken = dropped > 0 && !stream.awaiting_keyframe;
                 stream.awaiting_keyframe |= dropped > 0;
                 if stream.awaiting_keyframe && !keyframe {
                     counters.video_frames_dropped += 1;
-                    return Pushed::AwaitingKeyframe { ask: newly_broken };
+                    return Pushed::AwaitingKeyframe;
                 }
                 stream.awaiting_keyframe = false;
             }
@@ -385,8 +385,9 @@ mod tests {
         queue.take(start).unwrap();
         queue.push(start + Duration::from_millis(1), None, Codec::Vp8, &packets(3), false);
         let late = start + Duration::from_millis(50);
-        assert_eq!(queue.push(late, None, Codec::Vp8, &packets(1), false), Pushed::AwaitingKeyframe { ask: true });
-        assert_eq!(queue.push(late, None, Codec::Vp8, &packets(1), false), Pushed::AwaitingKeyframe { ask: false });
+        for _ in 0..2 {
+            assert_eq!(queue.push(late, None, Codec::Vp8, &packets(1), false), Pushed::AwaitingKeyframe);
+        }
         assert_eq!(queue.counters().video_frames_dropped, 3);
         assert_eq!(queue.push(late, None, Codec::Vp8, &packets(1), true), Pushed::Queued);
         // The rest of the frame that had begun, then the keyframe.
@@ -401,7 +402,7 @@ mod tests {
         let late = start + Duration::from_millis(100);
         assert_eq!(queue.push(late, None, Codec::Vp8, &packets(3), false), Pushed::Queued);
         let too_late = start + Duration::from_millis(400);
-        assert_eq!(queue.push(too_late, None, Codec::Vp8, &packets(3), false), Pushed::AwaitingKeyframe { ask: true });
+        assert_eq!(queue.push(too_late, None, Codec::Vp8, &packets(3), false), Pushed::AwaitingKeyframe);
     }
 
     #[test]

@@ -64,7 +64,7 @@ fn check(kind: Kind, codec: &str, starters: &[Starter]) {
     page.connected_to(BOT, Duration::from_secs(10));
     page.wait_until(&has_decoded(BOT, 30), Duration::from_secs(10));
     for &starter in starters {
-        page.watch_decoded(BOT);
+        page.watch(BOT);
         page.run_for(Duration::from_secs(1));
         let before = page.watched(BOT);
         let credentials = page.eval(CREDENTIALS);

@@ -24,7 +24,7 @@ fn chromium_sees_no_freeze() {
     page.connected_to(BOT, Duration::from_secs(20));
     page.wait_until(&has_decoded(BOT, 30), Duration::from_secs(20));
     let before = page.stats(BOT);
-    page.watch_decoded(BOT);
+    page.watch(BOT);
     page.run_for(Duration::from_secs(30));
     let seen = page.watched(BOT);
     let after = page.stats(BOT);

@@ -37,7 +37,7 @@ impl fmt::Display for Tone {
 pub(crate) struct Watched {
     pub(crate) pictures: u64,
     pub(crate) longest_gap: Duration,
-    /// When the longest gap began, from the beginning of the watch.
+    /// About when the longest gap ended, from the beginning of the watch.
     pub(crate) at: Duration,
     pub(crate) lasted: Duration,
 }
@@ -174,14 +174,9 @@ impl Page {
         Duration::from_secs_f64(number(&self.run(&js, within + PATIENCE)) / 1000.0)
     }
 
-    /// Begins to watch a peer's pictures: how they are decoded, looking every 50 ms.
-    pub(crate) fn watch_decoded(&self, peer: &str) {
-        self.eval(&format!("probe.watch({peer:?}, 'decoded', 50)"));
-    }
-
-    /// Begins to watch a peer's pictures: how they reach the tile, which costs less to look at.
-    pub(crate) fn watch_shown(&self, peer: &str) {
-        self.eval(&format!("probe.watch({peer:?}, 'shown', 50)"));
+    /// Begins to watch when a peer's pictures are decoded.
+    pub(crate) fn watch(&self, peer: &str) {
+        self.eval(&format!("probe.watch({peer:?})"));
     }
 
     /// What the watch saw so far.

@@ -128,52 +128,80 @@
     return { seconds, lost };
   }
 
-  const COUNTERS = {
-    decoded: async (peer) => (await window.remotemedia.stats(peer)).in.video.frames_decoded,
-    shown: async (peer) => video(peer).getVideoPlaybackQuality().totalVideoFrames,
-  };
+  /** The receiver of a peer's pictures. */
+  function receiver(peer) {
+    const [track] = video(peer).srcObject.getVideoTracks();
+    const found = connections.flatMap((pc) => pc.getReceivers()).find((one) => one.track === track);
+    if (!found) throw new Error(`nothing receives pictures of ${peer}`);
+    return found;
+  }
+
+  const DECODED = { framesDecoded: 0, totalInterFrameDelay: 0, totalSquaredInterFrameDelay: 0 };
+
+  /** What the browser counts of a peer's pictures as it decodes them. */
+  async function decoded(peer) {
+    const report = [...(await receiver(peer).getStats()).values()];
+    return { ...DECODED, ...report.find((one) => one.type === 'inbound-rtp' && one.kind === 'video') };
+  }
+
+  /**
+   * The longest time between two pictures decoded one after the other between two looks, in ms, as the browser itself measured
+   * it, however late the looks were: of one picture exactly, of several at most.
+   */
+  function longestGap(before, after) {
+    const sum = after.totalInterFrameDelay - before.totalInterFrameDelay;
+    const squares = after.totalSquaredInterFrameDelay - before.totalSquaredInterFrameDelay;
+    return 1_000 * Math.min(sum, Math.sqrt(Math.max(0, squares)));
+  }
+
   const watches = new Map();
 
-  /** Watches for gaps between pictures, from the next one on: those decoded or those shown. */
-  function watch(peer, counter = 'decoded', every = 50) {
-    const watching = { running: true, pictures: 0, longest: 0, at: 0, since: performance.now(), looks: 0, failures: 0 };
+  /** Watches for gaps between the pictures of a peer that are decoded, looking every so many ms. */
+  function watch(peer, every = 100) {
+    const watching = { running: true, pictures: 0, longest: 0, at: 0, since: performance.now(), changed: null, last: null };
     watches.get(peer)?.stop();
     watches.set(peer, watching);
     watching.stop = () => (watching.running = false);
+    watching.look = async () => {
+      const seen = await decoded(peer).catch(() => null);
+      const { last } = watching;
+      if (!seen?.framesDecoded || (last?.id === seen.id && seen.framesDecoded <= last.framesDecoded)) return;
+      const now = performance.now();
+      if (last) {
+        // A connection that was made anew counts from nothing.
+        const isSame = last.id === seen.id && seen.framesDecoded > last.framesDecoded;
+        const gap = isSame ? longestGap(last, seen) : now - watching.changed;
+        watching.pictures += isSame ? seen.framesDecoded - last.framesDecoded : seen.framesDecoded;
+        if (gap > watching.longest) Object.assign(watching, { longest: gap, at: now - watching.since });
+      }
+      Object.assign(watching, { last: seen, changed: now });
+    };
     const run = async () => {
-      let [last, changed] = [null, null];
       while (watching.running) {
-        const count = await COUNTERS[counter](peer).catch(() => (watching.failures++, last));
-        const now = performance.now();
-        watching.looks++;
-        if (changed !== null && now - changed > watching.longest) {
-          Object.assign(watching, { longest: now - changed, at: changed - watching.since });
-        }
-        if (count !== last) {
-          if (last !== null) {
-            // A connection that was made anew counts from nothing.
-            watching.pictures += count > last ? count - last : count;
-            changed = now;
-          }
-          last = count;
-        }
+        await watching.look();
         await pause(every);
       }
     };
     run();
   }
 
-  /** What was seen so far: `longest` is the longest gap and `at` when it began, both in ms. */
-  function watched(peer) {
-    const { pictures, longest, at, since, looks, failures } = watches.get(peer);
-    return { pictures, longest, at, seconds: (performance.now() - since) / 1000, looks, failures };
+  /** What was seen so far: `longest` is the longest gap, up to now, and `at` about when it ended, both in ms. */
+  async function watched(peer) {
+    const watching = watches.get(peer);
+    await watching.look();
+    const now = performance.now();
+    const { pictures, since, changed } = watching;
+    const open = now - (changed ?? since);
+    const { longest, at } = open > watching.longest ? { longest: open, at: now - since } : watching;
+    return { pictures, longest, at, seconds: (now - since) / 1_000 };
   }
 
   /** Pictures decoded a second, over so many ms. */
   async function rate(peer, ms) {
-    const [begin, before] = [performance.now(), await COUNTERS.decoded(peer)];
+    const count = async () => (await decoded(peer)).framesDecoded;
+    const [begin, before] = [performance.now(), await count()];
     await pause(ms);
-    return (((await COUNTERS.decoded(peer)) - before) * 1000) / (performance.now() - begin);
+    return (((await count()) - before) * 1000) / (performance.now() - begin);
   }
 
   /** Waits until the condition holds and answers after how many ms; an error in it counts as no. */

@@ -33,7 +33,7 @@ fn three_chromium_pages_and_the_bot() {
     let watched = [(&alice, "bob"), (&alice, BOT), (&bob, "alice"), (&bob, BOT)];
     for (page, peer) in watched {
         page.wait_until(&format!("(probe.quarters({peer:?}), true)"), Duration::from_secs(10));
-        page.watch_shown(peer);
+        page.watch(peer);
     }
     let begin = Instant::now();
     let mut reloads = 0;

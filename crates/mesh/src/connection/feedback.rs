@@ -12,6 +12,10 @@ pub(super) async fn listen(wire: Arc<WireShared>, routes: Arc<Routes>, shared: A
                 let stream = peer.media.stream_of(ssrc);
                 shared.feedback(Feedback::KeyframeRequested { peer: peer.id.clone(), stream });
             }
+            WireEvent::FrameDropped { ssrc } => {
+                let stream = peer.media.stream_of(ssrc);
+                shared.feedback(Feedback::VideoGivenUp { peer: peer.id.clone(), stream });
+            }
             WireEvent::SenderReport { ssrc, ntp, rtp, .. } => routes.report(ssrc, TrackItem::SenderReport { ntp, rtp }),
             WireEvent::TargetBitrate(rate) => {
                 if peer.is_connected() {

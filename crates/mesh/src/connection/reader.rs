@@ -176,6 +176,7 @@ impl Reader {
     }
 
     fn push(&self, item: TrackItem) {
+        self.queue.rtt_us.store(self.peer.counters.rtt_us.load(Relaxed), Relaxed);
         let lost = self.queue.push(item);
         self.peer.counters.packets_unread.fetch_add(lost, Relaxed);
     }

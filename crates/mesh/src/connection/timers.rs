@@ -159,7 +159,7 @@ impl Actor {
         metrics.packets_dropped_by_pacer = wire.pacer_dropped;
         metrics.packets_sent = sent.packets;
         metrics.bytes_sent = sent.bytes;
-        metrics.video_frames_dropped = sent.video_frames_dropped;
+        metrics.video_frames_dropped = sent.video_frames_dropped + wire.video_frames_dropped;
         let received = |kind| {
             let ReceivedCounters { packets, missing } = counters.received(kind);
             let streams = || wire.received.values().filter(move |s| s.kind == Some(kind));

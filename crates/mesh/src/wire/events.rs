@@ -7,9 +7,13 @@ use tokio::sync::Notify;
 /// Something that a connection's RTCP, its estimator or its pacer has to say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum WireEvent {
-    /// The receiver of a stream of ours cannot go on without a keyframe: it asked for one (PLI, FIR), or the pacer
-    /// dropped a frame.
+    /// The receiver of a stream of ours asks for a keyframe (PLI, FIR).
     KeyframeRequested {
+        /// The stream, as it was given to the sender.
+        ssrc: u32,
+    },
+    /// The pacer dropped a frame, without which the receiver cannot go on.
+    FrameDropped {
         /// The stream, as it was given to the sender.
         ssrc: u32,
     },
@@ -92,6 +96,7 @@ impl WireEvent {
     fn is_superseded_by(&self, newer: &Self) -> bool {
         match (self, newer) {
             (Self::KeyframeRequested { ssrc: a }, Self::KeyframeRequested { ssrc: b })
+            | (Self::FrameDropped { ssrc: a }, Self::FrameDropped { ssrc: b })
             | (Self::SenderReport { ssrc: a, .. }, Self::SenderReport { ssrc: b, .. }) => a == b,
             (Self::TargetBitrate(_), Self::TargetBitrate(_)) => true,
             _ => false,

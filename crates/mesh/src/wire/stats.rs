@@ -21,6 +21,8 @@ pub(crate) struct WireStats {
     pub(crate) feedback_messages: u64,
     /// Media packets that the pacer dropped because they would have waited too long: whole frames.
     pub(crate) pacer_dropped: u64,
+    /// Video frames that these were of.
+    pub(crate) video_frames_dropped: u64,
     /// Retransmissions that were not sent: of dropped frames, too late, or sent a moment ago.
     pub(crate) retransmissions_skipped: u64,
     /// The longest that a packet waited in the pacer.

@@ -6,6 +6,7 @@ mod clock;
 mod executor;
 mod frame_limit;
 mod inbox;
+mod keyframes;
 mod media_time;
 mod origin;
 mod receiving;
@@ -152,6 +153,7 @@ async fn follow_feedback(mesh: Mesh, sending: Sending, receiving: Weak<Receiving
             }
             Feedback::StreamReady { peer, kind, stream, codecs } => sending.stream_ready(&peer, kind, stream, codecs),
             Feedback::KeyframeRequested { peer, stream } => sending.keyframe_requested(&peer, stream),
+            Feedback::VideoGivenUp { peer, stream } => sending.video_given_up(&peer, stream),
             Feedback::TargetBitrate { peer, rate } => sending.target_changed(&peer, rate),
             Feedback::Played { peer, timestamp } => sending.played(peer, timestamp),
             Feedback::PlayoutAsked { peer, timestamp } => {

@@ -253,10 +253,19 @@ impl Sending {
     }
 
     pub(crate) fn keyframe_requested(&self, peer: &PeerId, stream: Option<StreamId>) {
+        self.for_video_sources(peer, stream, VideoSource::request_keyframe);
+    }
+
+    /// Video to `peer` was given up on its way out.
+    pub(crate) fn video_given_up(&self, peer: &PeerId, stream: Option<StreamId>) {
+        self.for_video_sources(peer, stream, VideoSource::bridge_gap);
+    }
+
+    fn for_video_sources(&self, peer: &PeerId, stream: Option<StreamId>, act: impl Fn(&VideoSource)) {
         let sources = self.inner.video_sources.lock();
         for audience in [Audience::Peer(peer.clone()), Audience::All] {
             if let Some(source) = sources.get(&Address::new(audience, stream.clone())) {
-                source.request_keyframe();
+                act(source);
             }
         }
     }

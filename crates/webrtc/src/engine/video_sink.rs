@@ -1,6 +1,6 @@
 //! One peer's incoming video: packets to pictures.
 
-use std::{future::Future, pin::Pin, sync::Arc};
+use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use remotemedia_codecs::{CodecError, VideoDecoder, VideoDecoderSettings, video_decoder};
 use remotemedia_jitter::{VideoBufferConfig, VideoFrameBuffer};
@@ -18,6 +18,9 @@ use super::{
 
 /// Pictures that may wait for a slow decoder, a second's worth. Beyond it the oldest is dropped, and a keyframe asked for.
 const BACKLOG: usize = 30;
+
+/// Until a retransmission of a lost packet is asked for, and what a busy machine adds to its way.
+const RETRANSMISSION_SLACK: Duration = Duration::from_millis(50);
 
 type Decoding = Pin<Box<dyn Future<Output = Result<Decoded, JobLost>> + Send>>;
 
@@ -79,7 +82,13 @@ impl VideoSink {
                 biased;
                 done = until_decoded(self.decoding.as_mut()) => self.on_decoded(done, track),
                 item = track.recv() => match item {
-                    Some(TrackItem::Packet { codec, packet }) => self.stage(codec, track).take(packet),
+                    Some(TrackItem::Packet { codec, packet }) => {
+                        let stage = self.stage(codec, track);
+                        if let Some(rtt) = track.round_trip_time() {
+                            stage.wait_for_retransmissions(rtt);
+                        }
+                        stage.take(packet);
+                    }
                     Some(TrackItem::SenderReport { ntp, rtp }) => self.time.on_sender_report(ntp, rtp),
                     Some(_) => {}
                     None => return,
@@ -139,6 +148,12 @@ impl Stage {
             buffer: VideoFrameBuffer::new(VideoBufferConfig { max_frames: BACKLOG, ..Default::default() }),
             decoder: None,
         }
+    }
+
+    /// A keyframe is asked for only once a retransmission would be there: it costs the sender ten pictures' worth.
+    fn wait_for_retransmissions(&mut self, rtt: Duration) {
+        let VideoBufferConfig { patience, request_interval, .. } = VideoBufferConfig::default();
+        self.buffer.set_timing(patience.max(rtt * 3 / 2 + RETRANSMISSION_SLACK), request_interval.max(rtt));
     }
 
     fn take(&mut self, packet: ReceivedPacket) {

@@ -23,6 +23,7 @@ use super::{
     EngineShared,
     clock::{VideoStamp, VideoStamper},
     frame_limit::{FrameLimit, Verdict},
+    keyframes::{KeyframeWishes, Wishes},
     roster::{Address, Listener},
 };
 use crate::codec_config::VideoSettings;
@@ -30,9 +31,6 @@ use crate::codec_config::VideoSettings;
 /// A keyframe that was asked for waits this long for a new picture; then the last one is sent again, so that somebody
 /// who joins sees a source that stands still.
 const KEYFRAME_PATIENCE: Duration = Duration::from_millis(100);
-
-/// Requests within this time of a keyframe are answered by it: it is on its way.
-const KEYFRAME_SPACING: Duration = Duration::from_millis(250);
 
 /// The least that is worth encoding.
 const FLOOR: Bitrate = Bitrate::from_kbps(30);
@@ -58,7 +56,7 @@ pub(crate) struct VideoSource {
 struct Slot {
     waiting: Mutex<Option<(Arc<VideoFrame>, Instant)>>,
     changed: Notify,
-    keyframe: AtomicBool,
+    keyframes: KeyframeWishes,
     closed: AtomicBool,
     replaced: AtomicU64,
 }
@@ -100,7 +98,13 @@ impl VideoSource {
 
     /// Asks for a keyframe: somebody cannot decode.
     pub(crate) fn request_keyframe(&self) {
-        self.slot.keyframe.store(true, Ordering::Release);
+        self.slot.keyframes.ask();
+        self.slot.changed.notify_one();
+    }
+
+    /// What was encoded did not reach somebody, who can go on only from a keyframe that is made from now on.
+    pub(crate) fn bridge_gap(&self) {
+        self.slot.keyframes.bridge_gap();
         self.slot.changed.notify_one();
     }
 
@@ -164,7 +168,7 @@ impl Task {
             } else if let Some(held) = self.held.take_if(|held| held.due <= Instant::now()) {
                 self.limit.release(self.controls.borrow().framerate);
                 self.send(held.frame, held.stamp).await;
-            } else if self.held.is_none() && self.slot.keyframe.load(Ordering::Acquire) {
+            } else if self.held.is_none() && self.slot.keyframes.are_waiting() {
                 self.repeat_last().await;
             }
         }
@@ -207,7 +211,11 @@ impl Task {
     async fn repeat_last(&mut self) {
         let Some(last) = self.last.clone() else { return };
         // Further requests meanwhile do not put it off.
-        let patience = Instant::now() + KEYFRAME_PATIENCE;
+        let mut patience = Instant::now() + KEYFRAME_PATIENCE;
+        let last_keyframe = self.tiers.values().filter_map(|tier| tier.last_keyframe).max();
+        if let Some(due) = self.slot.keyframes.due(last_keyframe) {
+            patience = patience.max(due);
+        }
         while timeout_at(patience, self.slot.changed.notified()).await.is_ok() {
             if self.slot.waiting.lock().is_some() || self.slot.closed.load(Ordering::Acquire) {
                 // The loop looks after it.
@@ -230,21 +238,24 @@ impl Task {
         if by_codec.is_empty() {
             return;
         }
-        let wanted = self.slot.keyframe.swap(false, Ordering::AcqRel);
+        let wishes = self.slot.keyframes.take();
         self.tiers.retain(|codec, _| by_codec.contains_key(codec));
         for (codec, listeners) in by_codec {
-            self.send_tier(codec, &listeners, &frame, stamp, wanted).await;
+            if !self.send_tier(codec, &listeners, &frame, stamp, wishes).await {
+                self.slot.keyframes.put_back(wishes);
+            }
         }
     }
 
+    /// Answers whether a keyframe was made.
     async fn send_tier(
         &mut self,
         codec: Codec,
         listeners: &[Listener],
         frame: &Arc<VideoFrame>,
         stamp: VideoStamp,
-        wanted: bool,
-    ) {
+        wishes: Wishes,
+    ) -> bool {
         let controls = *self.controls.borrow_and_update();
         let bitrate = share_for_video(listeners, controls);
         let tier = match self.tiers.entry(codec) {
@@ -253,14 +264,13 @@ impl Task {
                 Ok(tier) => place.insert(tier),
                 Err(error) => {
                     tracing::error!(%codec, %error, "no video encoder");
-                    return;
+                    return false;
                 }
             },
         };
         tier.following.retain(|peer| self.shared.roster.is_shown(peer, &self.address));
         let newcomer = listeners.iter().any(|listener| !tier.following.contains(&listener.peer));
-        let on_its_way = tier.last_keyframe.is_some_and(|at| at.elapsed() < KEYFRAME_SPACING);
-        let force = newcomer || (wanted && !on_its_way);
+        let force = newcomer || wishes.call_for_one(tier.last_keyframe, Instant::now());
         let Some(encoded) = tier
             .encode(&self.shared.executor, frame, stamp.position, force, bitrate, self.settings, controls.framerate)
             .await
@@ -270,15 +280,15 @@ impl Task {
                 self.tiers.remove(&codec);
             }
             if force {
-                self.slot.keyframe.store(true, Ordering::Release);
+                self.slot.keyframes.ask();
             }
-            return;
+            return false;
         };
         let packets = match tier.packetizer.packetize(&encoded.data, stamp.rtp) {
             Ok(packets) => packets,
             Err(error) => {
                 tracing::warn!(%codec, %error, "an encoded picture could not be cut into packets");
-                return;
+                return false;
             }
         };
         if encoded.keyframe {
@@ -300,6 +310,7 @@ impl Task {
                 tracing::debug!(%peer, %error, "video was not sent");
             }
         }
+        encoded.keyframe
     }
 }
 

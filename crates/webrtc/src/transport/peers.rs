@@ -67,6 +67,10 @@ pub struct PeerMetrics {
     pub video_frames_dropped: u64,
     /// Encoded pictures to this peer that were given up since the network was too slow for them.
     pub video_frames_discarded: u64,
+    /// How often this side asked the peer for a keyframe (RFC 4585, section 6.3.1), since a picture could not be decoded.
+    pub keyframes_requested: u64,
+    /// How often the peer asked this side for one.
+    pub keyframes_requested_by_peer: u64,
 }
 
 /// What came in of one kind of media.
@@ -283,6 +287,8 @@ impl PeerInfo {
                 audio_frames_dropped,
                 video_frames_dropped,
                 video_frames_discarded: m.video_frames_dropped,
+                keyframes_requested: m.keyframes_requested,
+                keyframes_requested_by_peer: m.keyframes_requested_by_peer,
             },
         }
     }

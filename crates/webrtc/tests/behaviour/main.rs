@@ -16,6 +16,7 @@ mod frame_rate;
 mod late_joiner;
 mod lifecycle;
 mod live_settings;
+mod long_paths;
 mod messages;
 mod moves;
 mod no_common_codec;

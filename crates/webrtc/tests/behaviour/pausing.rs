@@ -44,7 +44,9 @@ fn a_pipeline_that_is_held_can_be_replaced_and_what_follows_is_held_with_all_tha
         assert!(answers(&alice).await.is_empty());
 
         let asked = Instant::now();
-        let other = Manifest::from_yaml("pipeline: { nodes: [{ id: e, type: Echo }, { id: p, type: PassThrough }] }");
+        let other = Manifest::from_yaml(
+            "pipeline: { nodes: [{ id: e, type: Echo }, { id: p, type: PassThrough }], graph: [{ from: e, to: p }] }",
+        );
         attachment.replace(Arc::new(other.unwrap())).await.unwrap();
         assert!(asked.elapsed() < Duration::from_secs(1), "{:?}", asked.elapsed());
         let session = attachment.session("alice").unwrap();
