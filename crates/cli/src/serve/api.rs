@@ -177,6 +177,7 @@ fn describe(bot: &Bot, running: &Running<'_>) -> Value {
                 "longest_us": micros(node.longest),
                 "queued": node.queued,
                 "failures": node.failures,
+                "timeouts": node.timeouts,
                 "params": params,
             })
         })
@@ -188,6 +189,8 @@ fn describe(bot: &Bot, running: &Running<'_>) -> Value {
         "nodes": nodes,
         "audio_frames_dropped": running.metrics.audio_frames_dropped,
         "video_frames_dropped": running.metrics.video_frames_dropped,
+        "inputs_refused": running.metrics.inputs_refused,
+        "outputs_dropped": running.metrics.outputs_dropped,
     })
 }
 

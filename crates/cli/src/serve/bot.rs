@@ -4,7 +4,7 @@ use std::{
 };
 
 use anyhow::Result;
-use remotemedia_runtime_core::{manifest::Manifest, runner::SessionControl};
+use remotemedia_runtime_core::{RuntimeError, manifest::Manifest, runner::SessionControl};
 use remotemedia_webrtc::{
     Attachment, Environment, FailurePolicy, PeerId, PeerInfo, Route, RouteMetrics, TransportEvent, TransportEvents,
     VideoCodec, WebRtcError, WebRtcTransport, WebRtcTransportConfig,
@@ -147,7 +147,10 @@ impl Bot {
                     let peer = peer.as_ref().map(PeerId::as_str);
                     let whose =
                         peer.map_or_else(|| "a shared pipeline".to_owned(), |peer| format!("the pipeline of {peer}"));
-                    let text = format!("{whose} failed: {error}");
+                    let text = match &*error {
+                        RuntimeError::UnexpectedInput { .. } => format!("{whose} is not given all that comes: {error}"),
+                        error => format!("{whose} failed: {error}"),
+                    };
                     let error = error.to_string();
                     (json!({"event": "pipeline_failed", "peer": peer, "error": error, "ended": ended}), text)
                 }

@@ -26,6 +26,7 @@ mod playout;
 mod precedence;
 mod redundancy;
 mod refusals;
+mod refused_inputs;
 mod replacement;
 mod retrying;
 mod routes;
