@@ -244,9 +244,10 @@ function losses({ audio_frames_dropped: audio, video_frames_dropped: video, inpu
   return parts.length ? `Lost so far: ${parts.join(", ")}.` : "";
 }
 
-function figure({ calls, mean_us: mean, queued, failures, timeouts }) {
-  const parts = [calls > 0 ? `${duration(mean)} mean` : "idle"];
+function figure({ calls, ticks, mean_us: mean, queued, dropped, failures, timeouts }) {
+  const parts = [calls + ticks > 0 ? `${duration(mean)} mean` : "idle"];
   if (queued > 0) parts.push(`${queued} waiting`);
+  if (dropped > 0) parts.push(`${dropped} dropped`);
   if (failures > 0) parts.push(timeouts > 0 ? `${failures} failed, ${timeouts} too slow` : `${failures} failed`);
   return parts.join(" · ");
 }

@@ -168,14 +168,16 @@ fn describe(bot: &Bot, running: &Running<'_>) -> Value {
         .map(|node| {
             let params = running.session.as_ref().and_then(|session| session.params(&node.id));
             let params = params.map(|params| bot.pipelines.values(&node.node_type, &params.to_json()));
-            let calls = u32::try_from(node.calls).unwrap_or(u32::MAX);
+            let worked = u32::try_from(node.calls + node.ticks).unwrap_or(u32::MAX);
             json!({
                 "id": &*node.id,
                 "type": &*node.node_type,
                 "calls": node.calls,
-                "mean_us": micros(node.busy / calls.max(1)),
+                "ticks": node.ticks,
+                "mean_us": micros(node.busy / worked.max(1)),
                 "longest_us": micros(node.longest),
                 "queued": node.queued,
+                "dropped": node.dropped,
                 "failures": node.failures,
                 "timeouts": node.timeouts,
                 "params": params,
