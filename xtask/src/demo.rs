@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// What the page's menu offers. The first is what people get until they choose, unless they are told otherwise.
-const PIPELINES: [&str; 7] = [
+const PIPELINES: [&str; 8] = [
     "examples/pipelines/mirror.yaml",
     "examples/pipelines/upside-down.yaml",
     "examples/background_blur.yaml",
@@ -17,6 +17,7 @@ const PIPELINES: [&str; 7] = [
     "examples/broadcast_tiers.yaml",
     "examples/data_channel_control.yaml",
     "examples/simple_pipeline.yaml",
+    "examples/voice_agent.yaml",
 ];
 
 /// Serves a page to look at, on http://localhost:8080 unless `arguments` say otherwise. With `headless`, plays a whole call

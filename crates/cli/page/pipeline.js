@@ -32,7 +32,7 @@ export class PipelinePanel {
 
   /**
    * @param {{select: HTMLSelectElement, output: HTMLSelectElement, about: HTMLElement, graph: HTMLElement,
-   *   knobs: HTMLElement, losses: HTMLElement, status: HTMLElement}} parts
+   *   knobs: HTMLElement, said: HTMLElement, losses: HTMLElement, status: HTMLElement}} parts
    * @param {object} info
    */
   constructor(parts, info) {
@@ -94,6 +94,7 @@ export class PipelinePanel {
     this.#peerId = null;
     this.peers = [];
     for (const label of this.#labels.values()) setText(label, "");
+    setText(this.said, "");
     setText(this.losses, "");
     this.knobs.show([]);
   }
@@ -228,6 +229,7 @@ export class PipelinePanel {
       setText(label, node ? figure(node) : "");
       label.classList.toggle("bad", node?.failures > 0);
     }
+    setText(this.said, body.said ? `It said ${body.said.type}, ${Math.round(body.said.ago_ms / 1_000)} s ago.` : "");
     setText(this.losses, losses(body));
     this.knobs.show(running);
     this.onchange();

@@ -184,11 +184,16 @@ fn describe(bot: &Bot, running: &Running<'_>) -> Value {
             })
         })
         .collect();
+    let said = running.said.as_ref().map(|said| {
+        let ago_ms = u64::try_from(said.at.elapsed().as_millis()).unwrap_or(u64::MAX);
+        json!({"type": &*said.message.message_type, "payload": &*said.message.payload, "ago_ms": ago_ms})
+    });
     json!({
         "name": running.pipeline.description.name,
         "output": running.output,
         "peers": running.peers.as_ref().map(|peers| peers.iter().map(|peer| peer.as_str()).collect::<Vec<_>>()),
         "nodes": nodes,
+        "said": said,
         "audio_frames_dropped": running.metrics.audio_frames_dropped,
         "video_frames_dropped": running.metrics.video_frames_dropped,
         "inputs_refused": running.metrics.inputs_refused,

@@ -2,9 +2,14 @@
 
 use std::time::{Duration, Instant};
 
+use remotemedia_codecs::test_media::Speech;
 use serde_json::{Value, json};
 
-use crate::{http::http, process::PATIENCE, tuning::call_through};
+use crate::{
+    http::http,
+    process::{PATIENCE, example},
+    tuning::call_through,
+};
 
 /// The first answer about the caller's pipeline that is as it should be.
 fn wait_for(signaling: &str, is_right: impl Fn(&Value) -> bool) -> Value {
@@ -41,4 +46,33 @@ fn what_a_pipeline_does_not_take_is_counted_and_told_in_words() {
     let answer = wait_for(&signaling, |answer| answer["inputs_refused"].as_u64() > Some(50));
     assert_eq!((&answer["outputs_dropped"], &answer["nodes"][0]["timeouts"]), (&json!(0), &json!(0)), "{answer}");
     assert_eq!(answer["nodes"][0]["calls"], json!(0), "{answer}");
+}
+
+#[test]
+fn what_a_pipeline_said_last_about_a_peer_is_told_until_it_gets_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let wav = folder.path().join("speech.wav");
+    let spec = hound::WavSpec {
+        channels: 1,
+        sample_rate: 48_000,
+        bits_per_sample: 16,
+        sample_format: hound::SampleFormat::Int,
+    };
+    let mut writer = hound::WavWriter::create(&wav, spec).unwrap();
+    // A pause between what is said, so that it ends now and then.
+    let mut voice = Speech::new(1, 48_000);
+    for second in 0..60 {
+        let samples = if second % 4 < 2 { voice.samples(48_000) } else { vec![0.0; 48_000] };
+        samples.iter().for_each(|sample| writer.write_sample((sample * 32_767.0) as i16).unwrap());
+    }
+    writer.finalize().unwrap();
+    let agent = example("voice_agent.yaml");
+    let (_serve, _call, signaling) = call_through(agent.to_str().unwrap(), &["--audio", wav.to_str().unwrap()]);
+    for word in ["speech_start", "speech_end"] {
+        let said = wait_for(&signaling, |answer| answer["said"]["type"] == word)["said"].clone();
+        assert!(said["ago_ms"].as_u64().unwrap() < 5_000, "{said}");
+    }
+    let (status, body) = http(&signaling, "PUT", "/api/peers/caller/pipeline", "{\"name\":\"echo\"}");
+    let answer: Value = serde_json::from_str(&body).unwrap();
+    assert!(status.contains("200") && answer["said"] == Value::Null, "{status} {body}");
 }
