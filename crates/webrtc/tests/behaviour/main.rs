@@ -16,6 +16,7 @@ mod frame_rate;
 mod late_joiner;
 mod lifecycle;
 mod live_settings;
+mod many_streams;
 mod messages;
 mod moves;
 mod no_common_codec;
