@@ -8,7 +8,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use remotemedia_examples::{Error, Stage, duration, largest_step, tone_level};
+use remotemedia_examples::{Error, Stage, duration, largest_bend, tone_level};
 use remotemedia_runtime_core::{
     data::{AudioFrame, RuntimeData},
     manifest::Manifest,
@@ -101,7 +101,9 @@ async fn hum(transport: WebRtcTransport, hertz: f64, until: Instant) -> Result<(
         if clock.tick().await >= until {
             break;
         }
-        let sample = |n: usize| (AMPLITUDE * (std::f64::consts::TAU * hertz * n as f64 / f64::from(RATE)).sin()) as f32;
+        // It rises over a tenth of a second, as a voice does: a tone that begins at once is a click of its own.
+        let rise = |n: usize| AMPLITUDE * (n as f64 * 10.0 / f64::from(RATE)).min(1.0);
+        let sample = |n: usize| (rise(n) * (std::f64::consts::TAU * hertz * n as f64 / f64::from(RATE)).sin()) as f32;
         let samples: Vec<f32> = (number * length..(number + 1) * length).map(sample).collect();
         transport.send_to_peer("host", &RuntimeData::from(AudioFrame::new(samples, RATE, 1)?)).await?;
     }
@@ -131,12 +133,13 @@ fn report(heard: &[Heard], joins: Instant, leaves: Instant) {
     }
     let second = Duration::from_secs(1);
     for (number, heard) in heard.iter().enumerate().take(4) {
-        let step = |at: Instant| largest_step(&between(heard, at - second, at + second));
+        let around = |at: Instant| largest_bend(&between(heard, at - second, at + second));
         println!(
-            "{:<24}largest step while the fifth joins {:.4}, leaves {:.4}",
+            "{:<24}largest bend while the fifth joins {:.5}, leaves {:.5}, in between {:.5}",
             name(number),
-            step(joins),
-            step(leaves)
+            around(joins),
+            around(leaves),
+            largest_bend(&between(heard, settled, leaves - second))
         );
     }
 }

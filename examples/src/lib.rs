@@ -86,9 +86,10 @@ pub fn tone_level(samples: &[f32], hertz: f64, sample_rate: f64) -> f64 {
     10.0 * (power / f64::max(windows, 1.0)).max(1e-18).log10()
 }
 
-/// The largest difference between neighbouring samples: a click shows as more than the sound itself can make.
-pub fn largest_step(samples: &[f32]) -> f32 {
-    samples.windows(2).map(|pair| (pair[1] - pair[0]).abs()).fold(0.0, f32::max)
+/// By how much a sample lies beside the line through the two before it, at most: low tones make little of it, and a click as much
+/// as its height.
+pub fn largest_bend(samples: &[f32]) -> f32 {
+    samples.windows(3).map(|three| (three[2] - 2.0 * three[1] + three[0]).abs()).fold(0.0, f32::max)
 }
 
 #[cfg(doctest)]

@@ -1,6 +1,6 @@
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use crate::{
     setup::{self, Purpose},
@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// What the page's menu offers. The first is what people get until they choose, unless they are told otherwise.
-const PIPELINES: [&str; 7] = [
+const PIPELINES: [&str; 8] = [
     "examples/pipelines/mirror.yaml",
     "examples/pipelines/upside-down.yaml",
     "examples/background_blur.yaml",
@@ -17,6 +17,7 @@ const PIPELINES: [&str; 7] = [
     "examples/broadcast_tiers.yaml",
     "examples/data_channel_control.yaml",
     "examples/simple_pipeline.yaml",
+    "examples/voice_agent.yaml",
 ];
 
 /// Serves a page to look at, on http://localhost:8080 unless `arguments` say otherwise. With `headless`, plays a whole call
@@ -29,13 +30,29 @@ pub(crate) fn run(workspace: &Workspace, headless: bool, arguments: &[String]) -
         return shell::run(cargo.args(arguments));
     }
     cargo.args(["run", "--locked", "--release", "--package=remotemedia-cli", "--", "serve"]);
-    // What is asked for comes first, and is what people get; of the others none may have the same name.
-    cargo.args(arguments);
+    let folder = std::env::current_dir().context("the current folder cannot be told")?;
+    shell::run(cargo.args(serve_arguments(arguments, &folder)))
+}
+
+/// What `remotemedia serve` is told. What is asked for comes first, and is what people get; of the others none may have the
+/// same name. Manifests are named from `folder`, where they were typed: the server runs in that of the workspace.
+fn serve_arguments(arguments: &[String], folder: &Path) -> Vec<String> {
+    let absolute = |file: &str| folder.join(file).display().to_string();
+    let mut line = Vec::new();
+    let mut is_manifest = false;
+    for argument in arguments {
+        line.push(match argument.strip_prefix("--manifest=") {
+            Some(file) => format!("--manifest={}", absolute(file)),
+            None if is_manifest => absolute(argument),
+            None => argument.clone(),
+        });
+        is_manifest = argument == "--manifest";
+    }
     let asked: Vec<&str> = arguments.iter().filter_map(|argument| name_of(argument)).collect();
     for pipeline in PIPELINES.iter().filter(|pipeline| name_of(pipeline).is_none_or(|name| !asked.contains(&name))) {
-        cargo.args(["--manifest", pipeline]);
+        line.extend(["--manifest".to_owned(), (*pipeline).to_owned()]);
     }
-    shell::run(&mut cargo)
+    line
 }
 
 /// The name of a pipeline, if that is its file or an option that names it.
@@ -56,6 +73,27 @@ mod tests {
         assert_eq!(name_of("my/mirror.json"), Some("mirror"));
         assert_eq!(name_of("--manifest"), None);
         assert_eq!(name_of("127.0.0.1:8080"), None);
+    }
+
+    #[test]
+    fn what_is_asked_for_comes_first_from_where_it_was_typed_and_nothing_comes_twice() {
+        let arguments = ["--manifest", "mine.yaml", "--listen", "127.0.0.1:0", "--manifest=../conference.yaml"];
+        let line = serve_arguments(&arguments.map(str::to_owned), Path::new("/here/examples"));
+        let asked = [
+            "--manifest",
+            "/here/examples/mine.yaml",
+            "--listen",
+            "127.0.0.1:0",
+            "--manifest=/here/examples/../conference.yaml",
+        ];
+        assert_eq!(line[..5], asked);
+        let menu = PIPELINES.iter().filter(|pipeline| name_of(pipeline) != Some("conference"));
+        let menu: Vec<&str> = menu.flat_map(|pipeline| ["--manifest", pipeline]).collect();
+        assert_eq!(line[5..], menu);
+        assert_eq!(
+            serve_arguments(&["--manifest=/a/b.yaml".to_owned()], Path::new("/here"))[0],
+            "--manifest=/a/b.yaml"
+        );
     }
 
     #[test]

@@ -10,14 +10,17 @@ use crate::{
 /// The feature that links the system's libvpx, and the package that does so.
 const VPX: (&str, &str) = ("vpx", "libvpx-native-sys");
 
-/// What tests look at in a build without features: that it names the feature to turn on.
-const OFF: &[&str] = &[
-    "--package=remotemedia-codecs",
-    "--package=remotemedia-nodes",
-    "--no-default-features",
-    "--lib",
-    "--test=features",
-    "--test=files_off",
+/// What tests look at in builds without features: that they name the feature to turn on. A transport needs a codec to be made.
+const OFF: [&[&str]; 2] = [
+    &[
+        "--package=remotemedia-codecs",
+        "--package=remotemedia-nodes",
+        "--no-default-features",
+        "--lib",
+        "--test=features",
+        "--test=files_off",
+    ],
+    &["--package=remotemedia-webrtc", "--no-default-features", "--features=opus", "--test=nodes_off"],
 ];
 
 /// Checks that each crate that ships builds alone, with each sensible choice of the features that its own code knows, that
@@ -47,7 +50,8 @@ pub(crate) fn run(workspace: &Workspace) -> Result<()> {
         }
     }
     println!("features: {runs} choices build");
-    shell::run(shell::cargo(&workspace.root).args(["test", "--locked", "--quiet"]).args(OFF))
+    OFF.iter()
+        .try_for_each(|off| shell::run(shell::cargo(&workspace.root).args(["test", "--locked", "--quiet"]).args(*off)))
 }
 
 /// Every feature of a package but the default.

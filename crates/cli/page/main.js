@@ -48,7 +48,7 @@ async function prepare() {
   info = await fetchInfo();
   if (info?.room && !params.has("room")) form.room = info.room;
   if (info?.pipelines?.length) {
-    const parts = { select: byId("pipeline"), output: byId("output"), about: byId("pipeline-about"), graph: byId("graph"), knobs: byId("knobs"), status: byId("pipeline-status") };
+    const parts = { select: byId("pipeline"), output: byId("output"), about: byId("pipeline-about"), graph: byId("graph"), knobs: byId("knobs"), said: byId("pipeline-said"), losses: byId("pipeline-losses"), status: byId("pipeline-status") };
     pipeline = new PipelinePanel(parts, info);
     pipeline.onchange = refresh;
     if (params.has("pipeline")) pipeline.set(params.get("pipeline"), params.get("output")).catch((error) => setText(byId("pipeline-status"), `${error.message}.`));

@@ -32,7 +32,7 @@ export class PipelinePanel {
 
   /**
    * @param {{select: HTMLSelectElement, output: HTMLSelectElement, about: HTMLElement, graph: HTMLElement,
-   *   knobs: HTMLElement, status: HTMLElement}} parts
+   *   knobs: HTMLElement, said: HTMLElement, losses: HTMLElement, status: HTMLElement}} parts
    * @param {object} info
    */
   constructor(parts, info) {
@@ -94,6 +94,8 @@ export class PipelinePanel {
     this.#peerId = null;
     this.peers = [];
     for (const label of this.#labels.values()) setText(label, "");
+    setText(this.said, "");
+    setText(this.losses, "");
     this.knobs.show([]);
   }
 
@@ -227,15 +229,28 @@ export class PipelinePanel {
       setText(label, node ? figure(node) : "");
       label.classList.toggle("bad", node?.failures > 0);
     }
+    setText(this.said, body.said ? `It said ${body.said.type}, ${Math.round(body.said.ago_ms / 1_000)} s ago.` : "");
+    setText(this.losses, losses(body));
     this.knobs.show(running);
     this.onchange();
   }
 }
 
-function figure({ calls, mean_us: mean, queued, failures }) {
-  const parts = [calls > 0 ? `${duration(mean)} mean` : "idle"];
+/** What did not go all the way, in words; empty if everything did. */
+function losses({ audio_frames_dropped: audio, video_frames_dropped: video, inputs_refused: refused, outputs_dropped: outputs }) {
+  const parts = [];
+  if (audio > 0) parts.push(`${audio} audio frames not taken in time`);
+  if (video > 0) parts.push(`${video} pictures not taken in time`);
+  if (refused > 0) parts.push(`${refused} inputs that its manifest does not declare`);
+  if (outputs > 0) parts.push(`${outputs} outputs dropped before slow peers`);
+  return parts.length ? `Lost so far: ${parts.join(", ")}.` : "";
+}
+
+function figure({ calls, ticks, mean_us: mean, queued, dropped, failures, timeouts }) {
+  const parts = [calls + ticks > 0 ? `${duration(mean)} mean` : "idle"];
   if (queued > 0) parts.push(`${queued} waiting`);
-  if (failures > 0) parts.push(`${failures} failed`);
+  if (dropped > 0) parts.push(`${dropped} dropped`);
+  if (failures > 0) parts.push(timeouts > 0 ? `${failures} failed, ${timeouts} too slow` : `${failures} failed`);
   return parts.join(" · ");
 }
 

@@ -321,6 +321,7 @@ async fn a_slow_node_holds_up_whoever_sends() {
         registry.register(NodeType::asynchronous("Slow", move |_| Ok(Slow(Arc::clone(&counter)))));
     })
     .split();
+    let control = sender.control();
     let accepted = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&accepted);
     let sending = tokio::spawn(async move {
@@ -333,10 +334,64 @@ async fn a_slow_node_holds_up_whoever_sends() {
     tokio::time::sleep(Duration::from_millis(500)).await;
     // One at work in the slow node, three before it, one in the hand of the node before, two before that.
     assert_eq!((begun.load(Ordering::Relaxed), accepted.load(Ordering::Relaxed)), (1, 7));
+    let figures = |index: usize| {
+        let node = &control.metrics()[index];
+        (node.calls, node.emitted, node.queued, node.busy.as_secs(), node.longest.as_secs())
+    };
+    assert_eq!((figures(0), figures(1)), ((5, 5, 2, 0, 0), (0, 0, 3, 0, 0)));
     for number in 0..20 {
         assert_eq!(text(&receiver.next_output().await.unwrap().unwrap()), number.to_string());
     }
     assert!(sending.await.unwrap().is_active());
+    assert_eq!((figures(0), figures(1)), ((20, 20, 0, 0, 0), (20, 20, 0, 20, 1)));
+}
+
+/// Emits what it is given, and something on its own clock, each after a tenth of a second; the third input it drops.
+struct Eager(u32);
+
+#[async_trait]
+impl AsyncNode for Eager {
+    async fn process(&mut self, input: RuntimeData, out: &mut AsyncEmitter<'_>) -> NodeResult {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        self.0 += 1;
+        if self.0 == 3 {
+            out.dropped(1);
+        } else {
+            out.emit(input).await;
+        }
+        Ok(())
+    }
+
+    fn tick_every(&self) -> Option<Duration> {
+        Some(Duration::from_secs(60))
+    }
+
+    async fn tick(&mut self, out: &mut AsyncEmitter<'_>) -> NodeResult {
+        tokio::time::sleep(Duration::from_millis(250)).await;
+        out.emit("tick").await;
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_is_busy_while_it_works_and_ticks_and_not_while_it_waits_for_those_behind_it() {
+    let yaml =
+        "pipeline: { nodes: [{ id: a, type: Eager }, { id: b, type: Slow, queue: 1 }], graph: [{ from: a, to: b }] }";
+    let mut session = session_with(yaml, |registry| {
+        registry.register(NodeType::asynchronous("Eager", |_| Ok(Eager(0))));
+        registry.register(NodeType::asynchronous("Slow", |_| Ok(Slow(Arc::default()))));
+    });
+    for number in 0..10 {
+        session.send_input(TransportData::new(number.to_string())).await.unwrap();
+    }
+    for _ in 0..9 {
+        session.recv_output().await.unwrap().unwrap();
+    }
+    assert_eq!(text(&session.next_output().await.unwrap().unwrap()), "tick");
+    let node = &session.control().metrics()[0];
+    let figures = (node.calls, node.ticks, node.emitted, node.dropped);
+    assert_eq!(figures, (10, 1, 10, 1));
+    assert_eq!((node.busy.as_millis(), node.longest.as_millis()), (1_250, 250));
 }
 
 #[tokio::test]

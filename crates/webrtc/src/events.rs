@@ -112,11 +112,13 @@ pub enum TransportEvent {
         /// Its name.
         stream: StreamId,
     },
-    /// An attached pipeline failed on what a peer sent.
+    /// An attached pipeline failed on what a peer sent, or does not take it, because its manifest declares other `inputs`: that is
+    /// told once for each kind of data in a session, and counted in
+    /// [`RouteMetrics::inputs_refused`](crate::route::RouteMetrics::inputs_refused).
     PipelineFailed {
         /// Whose session it was; `None` if it is shared.
         peer: Option<PeerId>,
-        /// What happened. It names the node.
+        /// What happened. It names the node, or what the pipeline takes.
         error: Arc<RuntimeError>,
         /// Whether the session has ended, so that the route's
         /// [`FailurePolicy`](crate::route::FailurePolicy) applies; otherwise it goes on.

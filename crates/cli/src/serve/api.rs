@@ -168,26 +168,36 @@ fn describe(bot: &Bot, running: &Running<'_>) -> Value {
         .map(|node| {
             let params = running.session.as_ref().and_then(|session| session.params(&node.id));
             let params = params.map(|params| bot.pipelines.values(&node.node_type, &params.to_json()));
-            let calls = u32::try_from(node.calls).unwrap_or(u32::MAX);
+            let worked = u32::try_from(node.calls + node.ticks).unwrap_or(u32::MAX);
             json!({
                 "id": &*node.id,
                 "type": &*node.node_type,
                 "calls": node.calls,
-                "mean_us": micros(node.busy / calls.max(1)),
+                "ticks": node.ticks,
+                "mean_us": micros(node.busy / worked.max(1)),
                 "longest_us": micros(node.longest),
                 "queued": node.queued,
+                "dropped": node.dropped,
                 "failures": node.failures,
+                "timeouts": node.timeouts,
                 "params": params,
             })
         })
         .collect();
+    let said = running.said.as_ref().map(|said| {
+        let ago_ms = u64::try_from(said.at.elapsed().as_millis()).unwrap_or(u64::MAX);
+        json!({"type": &*said.message.message_type, "payload": &*said.message.payload, "ago_ms": ago_ms})
+    });
     json!({
         "name": running.pipeline.description.name,
         "output": running.output,
         "peers": running.peers.as_ref().map(|peers| peers.iter().map(|peer| peer.as_str()).collect::<Vec<_>>()),
         "nodes": nodes,
+        "said": said,
         "audio_frames_dropped": running.metrics.audio_frames_dropped,
         "video_frames_dropped": running.metrics.video_frames_dropped,
+        "inputs_refused": running.metrics.inputs_refused,
+        "outputs_dropped": running.metrics.outputs_dropped,
     })
 }
 

@@ -1,10 +1,11 @@
 use std::{
-    collections::{BTreeMap, HashSet},
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    time::Instant,
 };
 
 use anyhow::Result;
-use remotemedia_runtime_core::{manifest::Manifest, runner::SessionControl};
+use remotemedia_runtime_core::{RuntimeError, data::ControlMessage, manifest::Manifest, runner::SessionControl};
 use remotemedia_webrtc::{
     Attachment, Environment, FailurePolicy, PeerId, PeerInfo, Route, RouteMetrics, TransportEvent, TransportEvents,
     VideoCodec, WebRtcError, WebRtcTransport, WebRtcTransportConfig,
@@ -31,6 +32,14 @@ pub(super) struct Bot {
     attached: OnceLock<Attached>,
     /// Peers that are on their way from one pipeline to another.
     moving: Mutex<HashSet<String>>,
+    said: Mutex<HashMap<PeerId, Said>>,
+}
+
+/// What the pipeline of a peer said last.
+#[derive(Clone, Debug)]
+pub(super) struct Said {
+    pub(super) message: ControlMessage,
+    pub(super) at: Instant,
 }
 
 /// The pipelines that media goes through: each peer is in one of them.
@@ -64,6 +73,8 @@ pub(super) struct Running<'a> {
     /// Who is in the same session, if it is a shared one.
     pub(super) peers: Option<Vec<PeerId>>,
     pub(super) metrics: RouteMetrics,
+    /// `None` if it has said nothing about this peer.
+    pub(super) said: Option<Said>,
     /// `None` while it has failed.
     pub(super) session: Option<SessionControl>,
 }
@@ -85,7 +96,9 @@ impl Bot {
             environment.network = Some(Arc::new(LossyNetwork::new(fraction)));
         }
         let transport = WebRtcTransport::with_environment(config, environment).map_err(with_hint)?;
-        Ok(Self { transport, room: args.room.clone(), pipelines, attached: OnceLock::new(), moving: Mutex::default() })
+        let room = args.room.clone();
+        let (attached, moving, said) = (OnceLock::new(), Mutex::default(), Mutex::default());
+        Ok(Self { transport, room, pipelines, attached, moving, said })
     }
 
     pub(super) fn id(&self) -> &str {
@@ -133,7 +146,14 @@ impl Bot {
                 }
                 TransportEvent::VideoUnavailable { peer, ours, theirs } => no_video(&peer, &ours, &theirs),
                 TransportEvent::IceServerFailed { peer, server } => server_failed(&peer, &server),
+                TransportEvent::PipelineControl { peer, message } => {
+                    if let Some(peer) = peer {
+                        self.said().insert(peer, Said { message, at: Instant::now() });
+                    }
+                    continue;
+                }
                 TransportEvent::PeerDisconnected { peer, reason } => {
+                    self.said().remove(&peer);
                     let reason = reason.to_string();
                     let text = format!("{peer} has gone ({reason})");
                     (json!({"event": "peer_disconnected", "peer": peer.as_str(), "reason": reason}), text)
@@ -147,7 +167,10 @@ impl Bot {
                     let peer = peer.as_ref().map(PeerId::as_str);
                     let whose =
                         peer.map_or_else(|| "a shared pipeline".to_owned(), |peer| format!("the pipeline of {peer}"));
-                    let text = format!("{whose} failed: {error}");
+                    let text = match &*error {
+                        RuntimeError::UnexpectedInput { .. } => format!("{whose} is not given all that comes: {error}"),
+                        error => format!("{whose} failed: {error}"),
+                    };
                     let error = error.to_string();
                     (json!({"event": "pipeline_failed", "peer": peer, "error": error, "ended": ended}), text)
                 }
@@ -162,6 +185,10 @@ impl Bot {
         Ok(())
     }
 
+    fn said(&self) -> MutexGuard<'_, HashMap<PeerId, Said>> {
+        self.said.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// `None` if the bot has no such peer.
     pub(super) fn running(&self, peer: &str) -> Option<Running<'_>> {
         let attachment = self.attached.get()?.of(peer)?;
@@ -172,6 +199,7 @@ impl Bot {
             output: output.to_owned(),
             peers: pipeline.description.shared.then(|| attachment.peers()),
             metrics,
+            said: self.said().get(peer).cloned(),
             session: attachment.session(peer),
         })
     }
@@ -226,9 +254,12 @@ impl Move {
         let attached = bot.attached.get().ok_or(WebRtcError::NotStarted)?;
         let before = attached.of(peer).ok_or_else(|| WebRtcError::PeerNotFound(peer.clone()))?;
         match attached.shared.get(name) {
-            Some(shared) => before.move_peer(peer, shared, None).await,
-            None => before.move_peer(peer, &attached.own, Some(manifest)).await,
+            Some(shared) => before.move_peer(peer, shared, None).await?,
+            None => before.move_peer(peer, &attached.own, Some(manifest)).await?,
         }
+        // It was said by the pipeline before.
+        bot.said().remove(peer.as_str());
+        Ok(())
     }
 }
 

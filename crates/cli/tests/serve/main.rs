@@ -7,4 +7,5 @@ mod ice_servers;
 mod options;
 #[path = "../support/process.rs"]
 mod process;
+mod reports;
 mod tuning;

@@ -12,7 +12,7 @@ use crate::{
 #[test]
 fn params_change_and_what_cannot_be_changed_is_refused_with_the_reason() {
     let mirror = example("pipelines/mirror.yaml");
-    let (_serve, call, signaling) = call_through(mirror.to_str().unwrap());
+    let (_serve, call, signaling) = call_through(mirror.to_str().unwrap(), &[]);
     let node = |name: &str| format!("/api/peers/caller/pipeline/nodes/{name}");
     let (status, body) = http(&signaling, "PATCH", &node("louder"), "{\"db\":-3}");
     assert!(status.contains("200"), "{status} {body}");
@@ -39,7 +39,7 @@ fn params_change_and_what_cannot_be_changed_is_refused_with_the_reason() {
 #[test]
 fn of_choices_at_the_same_time_each_is_made_or_refused_as_one_too_many() {
     let mirror = example("pipelines/mirror.yaml");
-    let (_serve, call, signaling) = call_through(mirror.to_str().unwrap());
+    let (_serve, call, signaling) = call_through(mirror.to_str().unwrap(), &[]);
     let choose = |name: &str| {
         let (status, body) = http(&signaling, "PUT", "/api/peers/caller/pipeline", &format!("{{\"name\":{name:?}}}"));
         (status, serde_json::from_str::<Value>(&body).unwrap())
@@ -59,12 +59,14 @@ fn of_choices_at_the_same_time_each_is_made_or_refused_as_one_too_many() {
     drop(call);
 }
 
-/// A server whose first pipeline is that of `manifest`, a call that is held with its bot, and the address of signaling.
-fn call_through(manifest: &str) -> (Process, Process, String) {
+/// A server whose first pipeline is that of `manifest`, a call that is held with its bot, with options of its own, and the
+/// address of signaling.
+pub(crate) fn call_through(manifest: &str, options: &[&str]) -> (Process, Process, String) {
     let (serve, ready) = serve(&["--manifest", manifest]);
     let signaling = ready["signaling_url"].as_str().unwrap().to_owned();
     let arguments = ["call", "--signaling", &signaling, "--peer-id", "caller", "--to", "remotemedia", "--json"];
-    let call = Process::remotemedia("call", &[&arguments[..], &["--codec", "vp8", "--duration", "60"]].concat());
+    let held = ["--codec", "vp8", "--duration", "60"];
+    let call = Process::remotemedia("call", &[&arguments[..], &held, options].concat());
     serve.event("peer_connected", PATIENCE);
     let limit = Instant::now() + PATIENCE;
     while !http(&signaling, "GET", "/api/peers/caller/pipeline", "").0.contains("200") {

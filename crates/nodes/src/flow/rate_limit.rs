@@ -189,6 +189,7 @@ impl Node for RateLimit {
         if !self.config.kinds.contains(input.kind()) || self.passes(&input, out.from()) {
             out.emit(input);
         } else {
+            out.dropped(1);
             self.total += 1;
             *self.dropped.entry(input.kind().name()).or_default() += 1;
         }

@@ -1,4 +1,6 @@
-use crate::support::{Step, Talker, drive, heard_by, largest_step, level, own_step};
+use remotemedia_runtime_core::transport::TransportData;
+
+use crate::support::{Step, Talker, drive, heard_by, largest_step, level, own_step, session};
 
 const MIX_MINUS: &str = "pipeline: { nodes: [{ id: mix, type: AudioMixer, params: { mix_minus: true } }] }";
 
@@ -53,6 +55,27 @@ async fn a_stall_is_faded_over_and_what_is_late_is_skipped() {
     assert!((level(after, 311.0, 48_000) + 20.0).abs() < 0.1, "a is unharmed: {}", level(after, 311.0, 48_000));
     assert!(level(&heard[60 * 960..95 * 960], 457.0, 48_000) < -80.0);
     assert!(largest_step(&heard) <= own * 1.001, "{} > {own}", largest_step(&heard));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_skipped_is_counted() {
+    let mut session = session(MIX_MINUS);
+    let (mut a, mut b) = (Talker::new("a", 311.0), Talker::new("b", 457.0));
+    for round in 0..150 {
+        let mut frames = vec![a.frame()];
+        match round {
+            50..100 => {}
+            // A second of b is held up and comes in one burst.
+            100 => frames.extend(b.frames(51)),
+            _ => frames.push(b.frame()),
+        }
+        for frame in frames {
+            session.send_input(TransportData::new(frame)).await.unwrap();
+            while session.recv_output().await.unwrap().is_some() {}
+        }
+    }
+    let dropped = session.control().metrics()[0].dropped;
+    assert!((45..=50).contains(&dropped), "{dropped} of 50 that were late were skipped");
 }
 
 #[tokio::test(start_paused = true)]

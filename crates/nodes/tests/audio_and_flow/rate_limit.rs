@@ -112,6 +112,7 @@ async fn what_was_dropped_is_told_when_something_was() {
         report.data,
         RuntimeData::Json(json!({ "type": "rate_limit", "dropped": { "json": 4, "text": 1 }, "total": 5 }))
     );
+    assert_eq!(session.control().metrics()[0].dropped, 5);
     let silence = tokio::time::timeout(Duration::from_secs(10), session.next_output()).await;
     assert!(silence.is_err(), "{silence:?}");
 }

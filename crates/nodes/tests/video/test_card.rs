@@ -57,6 +57,8 @@ async fn it_ends_after_its_duration() {
         count += 1;
     }
     assert_eq!(count, 50);
+    let node = &session.control().metrics()[0];
+    assert!(node.calls == 0 && node.ticks >= 50, "it is told from a node without work: {node:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -49,15 +49,18 @@ async fn detection_delay(params: &str, seed: u64, rate: u32, channels: u16) -> f
 }
 
 #[tokio::test]
-async fn speech_is_found_out_within_150_ms_at_any_rate() {
+async fn speech_is_found_out_soon_at_any_rate_and_later_where_it_begins_with_a_hiss() {
     let mut delays = Vec::new();
-    for seed in 0..40 {
+    for seed in 0..80 {
         let (rate, channels) = [(48_000, 1), (16_000, 1), (44_100, 2), (8_000, 1), (96_000, 6)][seed as usize % 5];
         delays.push(detection_delay("", seed, rate, channels).await);
     }
     delays.sort_by(f32::total_cmp);
-    println!("detection delay: median {} ms, p95 {} ms, most {} ms", delays[20], delays[37], delays[39]);
-    assert!(delays[37] <= 150.0, "{delays:?}");
+    println!(
+        "detection delay: median {} ms, p90 {} ms, p95 {} ms, most {} ms",
+        delays[40], delays[72], delays[76], delays[79]
+    );
+    assert!(delays[40] <= 80.0 && delays[68] <= 150.0 && delays[72] <= 300.0 && delays[79] <= 1_000.0, "{delays:?}");
     assert!(delays[0] > 0.0, "found out before it was said: {delays:?}");
 }
 

@@ -2,7 +2,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use crate::{
     data::RuntimeData,
-    runner::{Envelope, Origin, Outlet},
+    runner::{Envelope, NodeStats, Origin, Outlet},
 };
 
 /// Where a [`Node`](super::Node) puts what it makes: as many pieces of data as it likes, in order.
@@ -12,12 +12,14 @@ use crate::{
 pub struct Emitter<'a> {
     origin: &'a Origin,
     emitted: &'a mut Vec<Envelope>,
+    /// `None` outside of any pipeline.
+    stats: Option<&'a NodeStats>,
     pub(crate) from: Option<Arc<str>>,
 }
 
 impl<'a> Emitter<'a> {
-    pub(crate) fn new(origin: &'a Origin, emitted: &'a mut Vec<Envelope>) -> Self {
-        Self { origin, emitted, from: None }
+    pub(crate) fn new(origin: &'a Origin, emitted: &'a mut Vec<Envelope>, stats: Option<&'a NodeStats>) -> Self {
+        Self { origin, emitted, stats, from: None }
     }
 
     /// Sends `data` on, after the node's call has returned.
@@ -33,6 +35,14 @@ impl<'a> Emitter<'a> {
     /// Sends `data` on without a metadata entry that its input has.
     pub fn emit_without(&mut self, data: impl Into<RuntimeData>, key: &str) {
         self.emitted.push(self.origin.derive_without(data.into(), key));
+    }
+
+    /// Says that the node dropped `count` pieces of data that it was given, which
+    /// [`NodeMetrics::dropped`](crate::runner::NodeMetrics::dropped) tells.
+    pub fn dropped(&mut self, count: u64) {
+        if let Some(stats) = self.stats {
+            stats.dropped(count);
+        }
     }
 
     /// The id of the node, or of the pipeline's input, that sent what the node works on; `None` on the node's own clock.
@@ -68,6 +78,12 @@ impl<'a> AsyncEmitter<'a> {
     pub async fn emit(&mut self, data: impl Into<RuntimeData>) {
         let envelope = self.origin.derive(data.into());
         self.outlet.send_on_behalf(envelope).await;
+    }
+
+    /// Says that the node dropped `count` pieces of data that it was given, which
+    /// [`NodeMetrics::dropped`](crate::runner::NodeMetrics::dropped) tells.
+    pub fn dropped(&mut self, count: u64) {
+        self.outlet.stats.dropped(count);
     }
 
     /// The id of the node, or of the pipeline's input, that sent what the node works on; `None` on the node's own clock.

@@ -133,6 +133,6 @@ pub fn finish_once(node: &mut dyn Node) -> Result<Vec<RuntimeData>, NodeError> {
 fn emitted(call: impl FnOnce(&mut Emitter<'_>) -> NodeResult) -> Result<Vec<RuntimeData>, NodeError> {
     let origin = Origin::default();
     let mut emitted = Vec::new();
-    call(&mut Emitter::new(&origin, &mut emitted))?;
+    call(&mut Emitter::new(&origin, &mut emitted, None))?;
     Ok(emitted.into_iter().map(|envelope| envelope.data).collect())
 }

@@ -50,7 +50,9 @@ impl NodeRegistry {
         self
     }
 
-    /// Adds a type without params whose nodes call `function`: see [`NodeType::from_fn`].
+    /// Adds a type without params whose nodes call `function`: see [`NodeType::from_fn`]. The function must not block, since it
+    /// holds a thread of the runtime: what computes for more than about 10 ms is for [`NodeType::heavy`], and what waits for
+    /// something is for [`NodeType::asynchronous`].
     pub fn register_fn<F>(&mut self, name: impl Into<String>, function: F) -> &mut Self
     where
         F: FnMut(RuntimeData, &mut Emitter<'_>) -> NodeResult + Clone + Send + Sync + 'static,

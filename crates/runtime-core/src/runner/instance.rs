@@ -117,12 +117,12 @@ impl Instance {
         match self {
             Self::Inline(node) => {
                 let started = Instant::now();
-                call_node(&mut **node, work, &mut Emitter::new(origin, emitted))?;
+                call_node(&mut **node, work, &mut Emitter::new(origin, emitted, Some(&outlet.stats)))?;
                 // A call within the task cannot be stopped; it can only be told afterwards.
                 if started.elapsed() > timeout { Err(Failure::TimedOut) } else { Ok(()) }
             }
             Self::Async(node) => call_async(&mut **node, work, origin, outlet, timeout).await,
-            Self::Heavy(_) => self.call_heavy(work, origin, emitted, timeout).await,
+            Self::Heavy(_) => self.call_heavy(work, origin, outlet, emitted, timeout).await,
             // Whoever took it over is the only one to call it.
             Self::HandedOver => Ok(()),
             Self::Overdue(_) | Self::Lost => Err(Failure::Panicked("the node is gone".to_owned())),
@@ -133,16 +133,17 @@ impl Instance {
         &mut self,
         work: Work,
         origin: &Origin,
+        outlet: &Outlet,
         emitted: &mut Vec<Envelope>,
         timeout: Duration,
     ) -> Result<(), Failure> {
         let Self::Heavy(mut node) = std::mem::replace(self, Self::Lost) else {
             return Err(Failure::Panicked("the node is gone".to_owned()));
         };
-        let origin = origin.clone();
+        let (origin, stats) = (origin.clone(), Arc::clone(&outlet.stats));
         let mut buffer = std::mem::take(emitted);
         let mut call = tokio::task::spawn_blocking(move || {
-            let result = call_node(&mut *node, work, &mut Emitter::new(&origin, &mut buffer));
+            let result = call_node(&mut *node, work, &mut Emitter::new(&origin, &mut buffer, Some(&stats)));
             HeavyCall { node, emitted: buffer, result }
         });
         match tokio::time::timeout(timeout, &mut call).await {

@@ -19,6 +19,7 @@ pub use control::SessionControl;
 pub(crate) use envelope::{Envelope, Origin};
 pub(crate) use instance::Instance;
 pub use metrics::NodeMetrics;
+pub(crate) use metrics::NodeStats;
 pub(crate) use outlet::Outlet;
 pub use session::{Session, SessionReceiver, SessionSender};
 

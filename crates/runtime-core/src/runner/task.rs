@@ -9,7 +9,7 @@ use tokio::{
 };
 
 use super::{
-    Envelope, Origin, Outlet,
+    Envelope, NodeStats, Origin, Outlet,
     envelope::{HandedOver, Message},
     instance::{Failure, Instance, Work},
     settings::{Change, Refusal, Settings, checked, loser, merged},
@@ -115,11 +115,15 @@ impl NodeTask {
             Work::Process(data, _) if self.outlet.policy == OnError::Bypass => Some(data.clone()),
             _ => None,
         };
-        let counts = matches!(work, Work::Process(..));
+        let count: Option<fn(&NodeStats, Duration)> = match work {
+            Work::Process(..) => Some(NodeStats::called),
+            Work::Tick => Some(NodeStats::ticked),
+            Work::Finish => None,
+        };
         let started = Instant::now();
         let result = self.instance.call(work, &origin, &self.outlet, &mut self.emitted, self.timeout).await;
-        if counts {
-            self.outlet.stats.called(started.elapsed());
+        if let Some(count) = count {
+            count(&self.outlet.stats, started.elapsed().saturating_sub(self.outlet.waited()));
         }
         match result {
             Ok(()) => {

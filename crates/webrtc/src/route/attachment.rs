@@ -44,6 +44,9 @@ pub struct RouteMetrics {
     pub audio_frames_dropped: u64,
     /// Pictures that the pipeline did not take in time: the oldest of eight were dropped.
     pub video_frames_dropped: u64,
+    /// Audio frames, pictures and messages that the pipeline was not given, because its manifest declares other `inputs`; of a
+    /// shared session, those of all peers.
+    pub inputs_refused: u64,
     /// Audio frames and messages that came out of a shared session and found their peer more than 64 of them behind.
     pub outputs_dropped: u64,
 }
@@ -116,6 +119,7 @@ impl Attachment {
             nodes,
             audio_frames_dropped: queues.0.dropped(),
             video_frames_dropped: queues.1.dropped(),
+            inputs_refused: worker.inputs_refused.load(Ordering::Relaxed),
             outputs_dropped: worker.outputs_dropped.load(Ordering::Relaxed),
         })
     }

@@ -64,6 +64,7 @@ pub(super) struct Added {
 pub(super) struct Handle {
     pub(super) commands: mpsc::Sender<Replace>,
     pub(super) running: Arc<Mutex<Running>>,
+    pub(super) inputs_refused: Arc<AtomicU64>,
     pub(super) outputs_dropped: Arc<AtomicU64>,
 }
 

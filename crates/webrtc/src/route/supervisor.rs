@@ -21,7 +21,7 @@ use super::{
     lanes::Lanes,
     members::{Added, Handle, Membership, State},
     outputs::Outputs,
-    worker::{Herald, Running, Worker},
+    worker::{Herald, Refused, Running, Worker},
 };
 use crate::{
     engine::{Engine, Inbox},
@@ -169,7 +169,7 @@ impl Supervisor {
         let chosen = peer.as_ref().and_then(|peer| self.state.first.lock().remove(peer));
         let manifest = chosen.unwrap_or_else(|| Arc::clone(&self.state.manifest.lock()));
         let running = Arc::new(Mutex::new(Running { manifest, control: None }));
-        let outputs_dropped = Arc::new(AtomicU64::new(0));
+        let (inputs_refused, outputs_dropped) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
         let outputs = Outputs::new(
             engine.sending.clone(),
             self.parts.mesh.clone(),
@@ -186,8 +186,9 @@ impl Supervisor {
             commands: incoming,
             running: Arc::clone(&running),
             herald,
+            refused: Refused { count: Arc::clone(&inputs_refused), told: Mutex::default() },
         };
-        (Handle { commands, running, outputs_dropped }, worker)
+        (Handle { commands, running, inputs_refused, outputs_dropped }, worker)
     }
 
     /// Takes the owner of a session, or everybody, out of the pipeline if the policy is to leave it at a failure. They are out

@@ -1,9 +1,10 @@
 //! A pipeline that is attached to one peer, or to several that share it.
 
 use std::{
+    collections::BTreeSet,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -12,7 +13,7 @@ use parking_lot::Mutex;
 use remotemedia_media::PeerId;
 use remotemedia_runtime_core::{
     RuntimeError,
-    data::RuntimeData,
+    data::{DataKind, RuntimeData},
     manifest::Manifest,
     runner::{PipelineRunner, Session, SessionControl, SessionReceiver, SessionSender},
     transport::TransportData,
@@ -55,6 +56,14 @@ pub(super) struct Worker {
     pub(super) commands: mpsc::Receiver<Replace>,
     pub(super) running: Arc<Mutex<Running>>,
     pub(super) herald: Herald,
+    pub(super) refused: Refused,
+}
+
+/// What a pipeline was not given, because its manifest declares other inputs.
+pub(super) struct Refused {
+    pub(super) count: Arc<AtomicU64>,
+    /// What was told already of the present session: a camera would tell it thirty times a second.
+    pub(super) told: Mutex<BTreeSet<DataKind>>,
 }
 
 /// Tells of failures.
@@ -156,6 +165,7 @@ impl Worker {
 
     fn begin(&mut self, session: Session) -> Ends {
         self.running.lock().control = Some(session.control());
+        self.refused.told.lock().clear();
         self.source.introduce();
         self.outputs.splice();
         let (sender, receiver) = session.split();
@@ -163,10 +173,11 @@ impl Worker {
     }
 
     async fn run_session(&mut self, current: &mut Ends) -> End {
-        let Self { source, outputs, commands, herald, .. } = self;
+        let Self { source, outputs, commands, herald, refused, .. } = self;
         let Ends { sender, receiver, was_paused } = current;
-        let sender = &*sender;
-        let sink = |peer: PeerId, data: RuntimeData| async move { send_input(sender, &peer, data).await };
+        let (sender, herald, refused) = (&*sender, &*herald, &*refused);
+        let sink =
+            |peer: PeerId, data: RuntimeData| async move { send_input(sender, &peer, data, refused, herald).await };
         let settle = Notify::new();
         let fed = AtomicBool::new(true);
         let drain = drain(receiver, outputs, herald, &settle, &fed);
@@ -291,13 +302,21 @@ async fn drain(receiver: &mut SessionReceiver, outputs: &Outputs, herald: &Heral
     }
 }
 
-async fn send_input(sender: &SessionSender, peer: &PeerId, data: RuntimeData) {
+async fn send_input(sender: &SessionSender, peer: &PeerId, data: RuntimeData, refused: &Refused, herald: &Herald) {
+    let kind = data.kind();
     let input = TransportData::new(data).with_metadata("peer", peer.as_str());
     match sender.send_input(input).await {
         Ok(()) => {}
         // Its end is learned where its outputs are read. Meanwhile nothing more is taken from the peer.
         Err(RuntimeError::SessionClosed { .. } | RuntimeError::SessionFailed { .. }) => std::future::pending().await,
-        Err(error) => tracing::debug!(%peer, %error, "a pipeline does not take what a peer sends"),
+        // Who comes and goes is news of the route's own, for those pipelines that take it.
+        Err(error) if kind == DataKind::Control => tracing::debug!(%peer, %error, "a pipeline takes no news"),
+        Err(error) => {
+            refused.count.fetch_add(1, Ordering::Relaxed);
+            if refused.told.lock().insert(kind) {
+                herald.report(error, false);
+            }
+        }
     }
 }
 

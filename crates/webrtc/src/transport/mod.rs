@@ -1,6 +1,7 @@
 //! The transport: what an application holds.
 
 mod messages;
+mod native;
 mod peers;
 mod pipelines;
 mod receive;
@@ -119,7 +120,7 @@ impl WebRtcTransport {
                 lifecycle: AsyncMutex::new(()),
                 running: RwLock::new(None),
                 events,
-                pipelines: nodes.map_or_else(native_nodes, PipelineRunner::with_registry),
+                pipelines: PipelineRunner::with_registry(nodes.unwrap_or_else(|| Arc::new(native::registry()))),
             }),
         })
     }
@@ -182,16 +183,4 @@ impl fmt::Debug for WebRtcTransport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WebRtcTransport").field("peer_id", self.peer_id()).finish_non_exhaustive()
     }
-}
-
-/// A runner of the node types that a transport knows when it is told of no others.
-#[cfg(feature = "nodes")]
-fn native_nodes() -> PipelineRunner {
-    PipelineRunner::with_registry(remotemedia_nodes::registry())
-}
-
-/// A runner of the node types that a transport knows when it is told of no others.
-#[cfg(not(feature = "nodes"))]
-fn native_nodes() -> PipelineRunner {
-    PipelineRunner::new()
 }

@@ -18,14 +18,14 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::world::{ONE_WAY, PICTURE, World, clip, picture};
 
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 
-fn name(text: &str) -> StreamId {
+pub(crate) fn name(text: &str) -> StreamId {
     StreamId::new(text).unwrap()
 }
 
 /// Shows pictures with numbers from `first` on, as that stream, until it is dropped.
-async fn show(from: &WebRtcTransport, to: &str, stream: Option<&str>, clip: &Clip, first: u16) {
+pub(crate) async fn show(from: &WebRtcTransport, to: &str, stream: Option<&str>, clip: &Clip, first: u16) {
     let start = Instant::now();
     for n in 0u16.. {
         let mut frame = draw_number(&clip.frame(n.into()), first + n).unwrap();
@@ -36,7 +36,7 @@ async fn show(from: &WebRtcTransport, to: &str, stream: Option<&str>, clip: &Cli
 }
 
 /// Sounds a sine of that frequency until it is dropped.
-async fn sound(from: &WebRtcTransport, to: &str, stream: Option<&str>, hz: f32) {
+pub(crate) async fn sound(from: &WebRtcTransport, to: &str, stream: Option<&str>, hz: f32) {
     for part in 0usize.. {
         let sample = |n: usize| 0.3 * (n as f32 * hz * std::f32::consts::TAU / 48_000.0).sin();
         let samples: Vec<f32> = (part * 960..(part + 1) * 960).map(sample).collect();
@@ -47,7 +47,7 @@ async fn sound(from: &WebRtcTransport, to: &str, stream: Option<&str>, hz: f32) 
 }
 
 /// The number in the next picture that has one.
-async fn number(viewer: &WebRtcTransport, peer: &str, stream: Option<&str>) -> u16 {
+pub(crate) async fn number(viewer: &WebRtcTransport, peer: &str, stream: Option<&str>) -> u16 {
     loop {
         let frame = match stream {
             Some(stream) => viewer.recv_video_stream(peer, stream).await,
@@ -61,8 +61,8 @@ async fn number(viewer: &WebRtcTransport, peer: &str, stream: Option<&str>) -> u
     }
 }
 
-/// How loud `hz` is in a second of audio.
-async fn loudness(listener: &WebRtcTransport, peer: &str, stream: Option<&str>, hz: f32) -> f32 {
+/// A second of audio, its first channel.
+pub(crate) async fn second(listener: &WebRtcTransport, peer: &str, stream: Option<&str>) -> Vec<f32> {
     let mut samples = Vec::new();
     while samples.len() < 48_000 {
         let frame = match stream {
@@ -74,6 +74,16 @@ async fn loudness(listener: &WebRtcTransport, peer: &str, stream: Option<&str>, 
         let channels = usize::from(frame.channels());
         samples.extend(frame.samples().chunks_exact(channels).map(|moment| moment[0]));
     }
+    samples
+}
+
+/// How loud `hz` is in a second of audio.
+async fn loudness(listener: &WebRtcTransport, peer: &str, stream: Option<&str>, hz: f32) -> f32 {
+    amplitude(&second(listener, peer, stream).await, hz)
+}
+
+/// The amplitude of a sine of that frequency.
+pub(crate) fn amplitude(samples: &[f32], hz: f32) -> f32 {
     let (mut re, mut im) = (0.0, 0.0);
     for (n, sample) in samples.iter().enumerate() {
         let phase = n as f32 * hz * std::f32::consts::TAU / 48_000.0;
@@ -84,7 +94,10 @@ async fn loudness(listener: &WebRtcTransport, peer: &str, stream: Option<&str>, 
 }
 
 /// Waits for that many streams to begin.
-async fn added(events: &mut remotemedia_webrtc::TransportEvents, count: usize) -> BTreeSet<(String, StreamId)> {
+pub(crate) async fn added(
+    events: &mut remotemedia_webrtc::TransportEvents,
+    count: usize,
+) -> BTreeSet<(String, StreamId)> {
     let mut streams = BTreeSet::new();
     let waiting = async {
         while streams.len() < count {
@@ -98,7 +111,7 @@ async fn added(events: &mut remotemedia_webrtc::TransportEvents, count: usize) -
 }
 
 /// Looks at what arrives while `sending`, which goes on for ever.
-async fn while_sending<T>(sending: impl Future, watching: impl Future<Output = T>) -> T {
+pub(crate) async fn while_sending<T>(sending: impl Future, watching: impl Future<Output = T>) -> T {
     tokio::select! {
         _ = sending => unreachable!("it goes on for ever"),
         done = timeout(PATIENCE * 4, watching) => done.expect("everything arrives"),

@@ -150,6 +150,8 @@ impl AudioMixer {
             self.inputs[index].used = self.calls;
             if self.inputs[index].begin(frame, self.position)? {
                 taken.push((index, frame, 0));
+            } else {
+                out.dropped(1);
             }
         }
         // By 10 ms, so that a long frame does not have to be buffered.

@@ -1,0 +1,57 @@
+//! The node types that a transport knows when it is told of no others.
+
+use remotemedia_runtime_core::node::NodeRegistry;
+
+/// Those of `remotemedia-nodes`, for a build that cannot ask it: a manifest that names one is told which feature to turn on.
+#[cfg(any(test, not(feature = "nodes")))]
+const NATIVE: [&str; 22] = [
+    "AudioLevel",
+    "AudioMixer",
+    "AutoGain",
+    "BackgroundBlur",
+    "ChannelConvert",
+    "EchoCancel",
+    "FilePlayer",
+    "JsonTransform",
+    "NoiseGate",
+    "NoiseSuppress",
+    "Overlay",
+    "RateLimit",
+    "Recorder",
+    "Resample",
+    "Select",
+    "Tee",
+    "TestCard",
+    "TestTone",
+    "Vad",
+    "VideoCrop",
+    "VideoFormat",
+    "VideoScale",
+];
+
+#[cfg(feature = "nodes")]
+pub(super) fn registry() -> NodeRegistry {
+    remotemedia_nodes::registry()
+}
+
+#[cfg(not(feature = "nodes"))]
+pub(super) fn registry() -> NodeRegistry {
+    let mut registry = NodeRegistry::with_builtin();
+    for name in NATIVE {
+        registry.switched_off(name, "nodes");
+    }
+    registry
+}
+
+#[cfg(all(test, feature = "nodes"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nodes_that_are_known_by_name_without_the_feature_are_those_that_there_are_with_it() {
+        let builtin = NodeRegistry::with_builtin();
+        let registry = registry();
+        let added: Vec<&str> = registry.types().map(|t| t.name()).filter(|name| builtin.get(name).is_none()).collect();
+        assert_eq!(added, NATIVE);
+    }
+}
