@@ -170,6 +170,10 @@ impl Roster {
         self.peers.read().get(peer).map(|entry| entry.media.clone())
     }
 
+    pub(crate) fn has(&self, peer: &PeerId) -> bool {
+        self.peers.read().contains_key(peer)
+    }
+
     pub(crate) fn ids(&self) -> Vec<PeerId> {
         self.peers.read().keys().cloned().collect()
     }

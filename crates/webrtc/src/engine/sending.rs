@@ -92,7 +92,7 @@ impl Sending {
     }
 
     /// Queues audio for `audience`, as the stream that it names, waiting while more is queued than the configuration allows.
-    /// `None` without audio.
+    /// `None` without audio, or if the peer that it is for has gone.
     pub(crate) async fn send_audio(&self, audience: Audience, frame: Arc<AudioFrame>) -> Option<()> {
         let address = Address::new(audience, frame.stream_id.clone());
         self.open_streams(&address, MediaKind::Audio);
@@ -102,7 +102,7 @@ impl Sending {
         Some(())
     }
 
-    /// Hands a picture to `audience`, as the stream that it names. `None` without video.
+    /// Hands a picture to `audience`, as the stream that it names. `None` without video, or if the peer that it is for has gone.
     pub(crate) fn send_video(&self, audience: Audience, frame: Arc<VideoFrame>) -> Option<()> {
         if self.is_muted(MediaKind::Video) {
             return self.inner.video.map(drop);
@@ -125,7 +125,7 @@ impl Sending {
         }
     }
 
-    /// Opens a named stream to `peer`, and returns when the peer has taken or refused it, or after `patience`.
+    /// Opens a named stream to `peer`, and returns when the peer has taken or refused it or is gone, or after `patience`.
     pub(crate) async fn open_stream(
         &self,
         peer: &PeerId,
@@ -135,8 +135,11 @@ impl Sending {
     ) -> Result<StreamState, MeshError> {
         let roster = &self.inner.shared.roster;
         if self.begin_stream(peer, kind, stream)? == StreamState::Unknown {
-            let settled = || roster.stream(peer, kind, stream) != StreamState::Unknown;
+            let settled = || !roster.has(peer) || roster.stream(peer, kind, stream) != StreamState::Unknown;
             self.wait_until(patience, settled).await;
+        }
+        if !roster.has(peer) {
+            return Err(MeshError::NotConnected(peer.clone()));
         }
         Ok(roster.stream(peer, kind, stream))
     }
@@ -307,10 +310,22 @@ impl Sending {
         self.inner.shared.roster.set_target(peer, rate);
     }
 
+    /// Whether sources for `audience` are cleaned up one day. A peer that goes leaves the roster before its sources are ended:
+    /// one that was made after that, with the sources locked, would never end.
+    fn is_there(&self, audience: &Audience) -> bool {
+        match audience {
+            Audience::All => true,
+            Audience::Peer(peer) => self.inner.shared.roster.has(peer),
+        }
+    }
+
     fn audio_source(&self, address: &Address) -> Option<Arc<AudioSource>> {
         let inner = &self.inner;
         let settings = inner.audio?;
         let mut sources = inner.audio_sources.lock();
+        if !self.is_there(&address.audience) {
+            return None;
+        }
         let source = sources.entry(address.clone()).or_insert_with(|| {
             Arc::new(AudioSource::start(
                 Arc::clone(&inner.shared),
@@ -328,6 +343,9 @@ impl Sending {
         let inner = &self.inner;
         let settings = inner.video?;
         let mut sources = inner.video_sources.lock();
+        if !self.is_there(&address.audience) {
+            return None;
+        }
         let source = sources.entry(address.clone()).or_insert_with(|| {
             Arc::new(VideoSource::start(
                 Arc::clone(&inner.shared),
@@ -404,5 +422,51 @@ async fn answer_of(peer: &PeerId, played: &mut broadcast::Receiver<(PeerId, RtpT
             Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {}
             Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+    use remotemedia_mesh::{Signaler, SignalingError, SignalingEvent, SignalingMessage};
+
+    use super::*;
+    use crate::{
+        config::WebRtcTransportConfig,
+        engine::{Executor, clock::MediaClock, roster::Roster},
+    };
+
+    struct Silence;
+
+    #[async_trait]
+    impl Signaler for Silence {
+        async fn send(&self, _: &PeerId, _: SignalingMessage) -> Result<(), SignalingError> {
+            Ok(())
+        }
+
+        async fn next_event(&self) -> Option<SignalingEvent> {
+            std::future::pending().await
+        }
+    }
+
+    #[tokio::test]
+    async fn no_source_is_made_for_a_peer_that_has_gone_meanwhile() {
+        let settings = Settings::parse(&WebRtcTransportConfig::default()).unwrap();
+        let mesh = Mesh::new(settings.mesh.clone(), Arc::new(Silence)).unwrap();
+        let clock = MediaClock::new(Instant::now());
+        let shared = Arc::new(EngineShared { executor: Executor::Inline, clock, roster: Roster::default() });
+        let sending = Sending::new(shared, mesh, &settings);
+        let bob: PeerId = "bob".parse().unwrap();
+        let audio = Arc::new(AudioFrame::new(vec![0.1; 960], 48_000, 1).unwrap());
+        let video = Arc::new(VideoFrame::i420(16, 16, vec![0; 384]).unwrap());
+        let sources = || (sending.inner.audio_sources.lock().len(), sending.inner.video_sources.lock().len());
+        let send = async || {
+            let heard = sending.send_audio(Audience::Peer(bob.clone()), Arc::clone(&audio)).await;
+            (heard, sending.send_video(Audience::Peer(bob.clone()), Arc::clone(&video)))
+        };
+        sending.peer_ready(bob.clone(), true, vec![Codec::Vp8]);
+        assert_eq!((send().await, sources()), ((Some(()), Some(())), (1, 1)));
+        sending.peer_gone(&bob);
+        assert_eq!((send().await, sources()), ((None, None), (0, 0)));
     }
 }

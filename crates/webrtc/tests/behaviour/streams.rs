@@ -348,3 +348,22 @@ fn a_route_answers_each_stream_under_its_name_and_sends_what_a_node_names_as_a_s
         while_sending(sending, watching).await;
     });
 }
+
+#[test]
+fn a_peer_that_leaves_while_a_stream_to_it_opens_is_not_found_as_soon_as_it_is_gone() {
+    run_virtual(407, |network| async move {
+        let world = World::clean(network);
+        let alice = world.join("alice").await;
+        let sound = AudioFrame::new(vec![0.1; 960], 48_000, 1).unwrap().with_stream_id(name("extra"));
+        let frames = [RuntimeData::from(picture(&clip(), 1).with_stream_id(name("extra"))), RuntimeData::from(sound)];
+        for (peer, frame) in ["bob", "carol"].into_iter().zip(frames) {
+            let leaving = world.join(peer).await;
+            alice.connect_peer(peer).await.unwrap();
+            let begin = Instant::now();
+            let (sent, left) = tokio::join!(alice.send_to_peer(peer, &frame), leaving.shutdown());
+            left.unwrap();
+            assert!(matches!(&sent, Err(WebRtcError::PeerNotFound(gone)) if gone == peer), "{sent:?}");
+            assert!(begin.elapsed() <= ONE_WAY * 4, "{:?}", begin.elapsed());
+        }
+    });
+}
