@@ -20,8 +20,8 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    BitrateBounds, ConnectionReport, DisconnectReason, Feedback, IncomingTrack, MeshConfig, MeshError, MeshEvent,
-    MeshEvents, Message, Network, PeerStatus, Signaler,
+    BitrateBounds, ConnectionReport, DisconnectReason, Feedback, IceServer, IncomingTrack, MeshConfig, MeshError,
+    MeshEvent, MeshEvents, Message, Network, PeerStatus, Signaler,
     connection::{self, Command, EarlyCandidates, Gone, OutMessage, PathState, Peer, PeerState, Start},
     feedback_queue::FeedbackQueue,
     inbox::{Inbox, MessageClaim},
@@ -89,6 +89,7 @@ impl Mesh {
         let cancel = CancellationToken::new();
         let shared = Shared {
             bitrate: Mutex::new(config.bitrate),
+            ice_servers: Mutex::new(config.ice_servers.clone()),
             config: Arc::new(config),
             signaler,
             runtime: MeshRuntime::new(network),
@@ -429,6 +430,8 @@ pub(crate) struct Shared {
     pub(crate) available: Mutex<BTreeSet<PeerId>>,
     reports: Mutex<VecDeque<(PeerId, ConnectionReport)>>,
     pub(crate) bitrate: Mutex<BitrateBounds>,
+    /// Those that the next connection asks.
+    pub(crate) ice_servers: Mutex<Vec<IceServer>>,
     events: broadcast::Sender<MeshEvent>,
     tracks: Lane<IncomingTrack>,
     feedback: FeedbackQueue,

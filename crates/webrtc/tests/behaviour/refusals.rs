@@ -76,9 +76,10 @@ fn where_one_kind_of_media_is_off_whatever_comes_first_is_that_of_the_other() {
         let bob = world.join("bob").await;
         let alice = world.join_with("alice", |c| c.enable_audio = false).await;
         alice.connect_peer("bob").await.unwrap();
+        let clip = clip();
         let showing = async {
             for number in 0.. {
-                bob.send_to_peer("alice", &RuntimeData::from(picture(&clip(), number))).await.unwrap();
+                bob.send_to_peer("alice", &RuntimeData::from(picture(&clip, number))).await.unwrap();
                 sleep(PICTURE).await;
             }
         };
