@@ -166,6 +166,17 @@ impl Roster {
         }
     }
 
+    /// How many named streams of audio and of video a peer takes, the most that any takes of each.
+    pub(crate) fn named_streams(&self) -> (u32, u32) {
+        let peers = self.peers.read();
+        let most = |kind| {
+            let is_taken = |((k, _), codecs): &(&(MediaKind, StreamId), &Vec<Codec>)| *k == kind && !codecs.is_empty();
+            let count = |entry: &Entry| entry.named.iter().filter(is_taken).count();
+            peers.values().map(count).max().unwrap_or(0).try_into().unwrap_or(u32::MAX)
+        };
+        (most(MediaKind::Audio), most(MediaKind::Video))
+    }
+
     pub(crate) fn get(&self, peer: &PeerId) -> Option<PeerMedia> {
         self.peers.read().get(peer).map(|entry| entry.media.clone())
     }
@@ -300,7 +311,9 @@ mod tests {
         assert!(roster.is_shown(&bob, &named) && roster.is_shown(&bob, &main));
         assert_eq!(roster.audience(&named, kind, now)[0].streams, (1, 2));
         assert_eq!(roster.audience(&named, kind, now + ACTIVE)[0].streams, (1, 1));
+        assert_eq!(roster.named_streams(), (0, 1));
         roster.set_stream(&bob, kind, screen.clone(), vec![]);
+        assert_eq!(roster.named_streams(), (0, 0));
         assert_eq!(roster.stream(&bob, kind, &screen), StreamState::Refused);
         roster.remove_stream(&screen);
         assert_eq!(roster.stream(&bob, kind, &screen), StreamState::Unknown);

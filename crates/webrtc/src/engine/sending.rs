@@ -11,7 +11,7 @@ use std::{
 
 use parking_lot::Mutex;
 use remotemedia_media::{AudioFrame, Bitrate, Codec, MediaKind, PeerId, RtpTimestamp, StreamId, VideoFrame};
-use remotemedia_mesh::{Mesh, MeshError};
+use remotemedia_mesh::{BitrateBounds, Mesh, MeshError};
 use tokio::{
     sync::{Notify, broadcast, watch},
     time::Instant,
@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     codec_config::{AudioSettings, VideoSettings},
-    config::Settings,
+    config::{Settings, bitrate_bounds},
 };
 
 /// Cheap to clone; the sources end with the last clone.
@@ -46,6 +46,8 @@ struct Inner {
     audio_controls: watch::Sender<AudioControls>,
     video_controls: watch::Sender<VideoControls>,
     video_muted: AtomicBool,
+    /// What the bandwidth estimates are kept within now.
+    bounds: Mutex<BitrateBounds>,
     /// Told when a peer becomes ready, or a named stream to it.
     changed: Notify,
     /// How far peers played our audio out.
@@ -75,6 +77,7 @@ impl Sending {
                 audio_controls,
                 video_controls,
                 video_muted: AtomicBool::new(false),
+                bounds: Mutex::new(settings.mesh.bitrate),
                 changed: Notify::new(),
                 played: broadcast::Sender::new(64),
             }),
@@ -169,11 +172,13 @@ impl Sending {
                 let _ = self.inner.mesh.close_stream(&peer, kind, stream);
             }
         }
+        self.fit_bounds();
     }
 
     /// A named stream was negotiated; without codecs it was refused.
     pub(crate) fn stream_ready(&self, peer: &PeerId, kind: MediaKind, stream: StreamId, codecs: Vec<Codec>) {
         self.inner.shared.roster.set_stream(peer, kind, stream.clone(), codecs);
+        self.fit_bounds();
         self.inner.changed.notify_waiters();
         self.keyframe_requested(peer, Some(stream));
     }
@@ -220,6 +225,27 @@ impl Sending {
         self.inner.video_controls.borrow().adaptive
     }
 
+    /// Keeps the bandwidth estimates within what the settings in force and the streams that are sent now ask for.
+    pub(crate) fn update_bounds(&self) -> Result<(), MeshError> {
+        let inner = &self.inner;
+        // Held to the end, so that of two changes at a time the later one stays.
+        let mut bounds = inner.bounds.lock();
+        let (audio, video) = self.current_settings();
+        let wanted = bitrate_bounds(self.is_adaptive(), audio, video, inner.shared.roster.named_streams());
+        if *bounds != wanted {
+            inner.mesh.set_bitrate_bounds(wanted)?;
+            *bounds = wanted;
+        }
+        Ok(())
+    }
+
+    /// As [`Sending::update_bounds`], after a stream came or went.
+    fn fit_bounds(&self) {
+        if let Err(error) = self.update_bounds() {
+            tracing::warn!(%error, "the bandwidth estimates have no room for all streams");
+        }
+    }
+
     pub(crate) fn set_audio_bitrate(&self, bitrate: Bitrate) {
         self.inner.audio_controls.send_modify(|c| c.bitrate = bitrate);
         self.inner.video_controls.send_modify(|c| c.audio = bitrate);
@@ -253,6 +279,7 @@ impl Sending {
         self.inner.audio_sources.lock().retain(|address, _| is_kept(address));
         self.inner.video_sources.lock().retain(|address, _| is_kept(address));
         self.inner.changed.notify_waiters();
+        self.fit_bounds();
     }
 
     pub(crate) fn keyframe_requested(&self, peer: &PeerId, stream: Option<StreamId>) {
