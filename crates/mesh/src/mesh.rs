@@ -280,6 +280,12 @@ impl Mesh {
         Ok(())
     }
 
+    /// Whether a peer is sent that stream, or asked to take it: it was opened, and neither closed nor refused since.
+    pub fn is_stream_open(&self, peer: &PeerId, kind: MediaKind, stream: &StreamId) -> bool {
+        let key = StreamKey::named(kind, stream.clone());
+        self.connected(peer).is_ok_and(|connection| connection.opened.lock().contains(&key))
+    }
+
     fn connected(&self, peer: &PeerId) -> Result<Arc<Peer>, MeshError> {
         let connection = self.shared.peers.lock().get(peer).cloned();
         connection.filter(|c| c.is_connected()).ok_or_else(|| MeshError::NotConnected(peer.clone()))

@@ -147,14 +147,20 @@ impl Roster {
         }
     }
 
-    /// Forgets a named stream. Answers every connected peer: to some it may have been opened without an answer yet.
-    pub(crate) fn remove_stream(&self, stream: &StreamId) -> Vec<PeerId> {
+    /// Forgets what came of opening a named stream to one peer.
+    pub(crate) fn forget_stream(&self, peer: &PeerId, kind: MediaKind, stream: &StreamId) {
+        if let Some(entry) = self.peers.write().get_mut(peer) {
+            entry.named.remove(&(kind, stream.clone()));
+        }
+    }
+
+    /// Forgets a named stream of both kinds to every peer.
+    pub(crate) fn remove_stream(&self, stream: &StreamId) {
         for entry in self.peers.write().values_mut() {
             entry.named.retain(|(_, id), _| id != stream);
             entry.direct.retain(|(_, id), _| id.as_ref() != Some(stream));
             entry.sent.retain(|(_, id), _| id.as_ref() != Some(stream));
         }
-        self.ids()
     }
 
     pub(crate) fn stream(&self, peer: &PeerId, kind: MediaKind, stream: &StreamId) -> StreamState {

@@ -166,18 +166,27 @@ impl Sending {
         let is_kept = |address: &Address| address.stream.as_ref() != Some(stream);
         self.inner.audio_sources.lock().retain(|address, _| is_kept(address));
         self.inner.video_sources.lock().retain(|address, _| is_kept(address));
-        for peer in self.inner.shared.roster.remove_stream(stream) {
+        // To some it may have been opened without an answer yet.
+        for peer in self.peers() {
             for kind in [MediaKind::Audio, MediaKind::Video] {
                 // A peer that has gone meanwhile has no stream either.
                 let _ = self.inner.mesh.close_stream(&peer, kind, stream);
             }
         }
+        // Forgotten behind that, so that an answer which is on its way cannot bring it back.
+        self.inner.shared.roster.remove_stream(stream);
         self.fit_bounds();
     }
 
     /// A named stream was negotiated; without codecs it was refused.
     pub(crate) fn stream_ready(&self, peer: &PeerId, kind: MediaKind, stream: StreamId, codecs: Vec<Codec>) {
-        self.inner.shared.roster.set_stream(peer, kind, stream.clone(), codecs);
+        let roster = &self.inner.shared.roster;
+        let is_taken = !codecs.is_empty();
+        roster.set_stream(peer, kind, stream.clone(), codecs);
+        if is_taken && !self.inner.mesh.is_stream_open(peer, kind, &stream) {
+            // The answer comes behind the end of the stream. Frames that name it later are to open it anew.
+            roster.forget_stream(peer, kind, &stream);
+        }
         self.fit_bounds();
         self.inner.changed.notify_waiters();
         self.keyframe_requested(peer, Some(stream));
@@ -476,14 +485,29 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn no_source_is_made_for_a_peer_that_has_gone_meanwhile() {
+    /// The sending side of a mesh that has no connection.
+    fn sending() -> Sending {
         let settings = Settings::parse(&WebRtcTransportConfig::default()).unwrap();
         let mesh = Mesh::new(settings.mesh.clone(), Arc::new(Silence)).unwrap();
         let clock = MediaClock::new(Instant::now());
         let shared = Arc::new(EngineShared { executor: Executor::Inline, clock, roster: Roster::default() });
-        let sending = Sending::new(shared, mesh, &settings);
-        let bob: PeerId = "bob".parse().unwrap();
+        Sending::new(shared, mesh, &settings)
+    }
+
+    #[tokio::test]
+    async fn what_the_peer_answers_to_a_stream_that_has_been_closed_meanwhile_is_passed_over() {
+        let (sending, bob): (_, PeerId) = (sending(), "bob".parse().unwrap());
+        let screen: StreamId = "screen".parse().unwrap();
+        sending.peer_ready(bob.clone(), true, vec![Codec::Vp8]);
+        sending.close_stream(&screen);
+        sending.stream_ready(&bob, MediaKind::Video, screen.clone(), vec![Codec::Vp8]);
+        // Or else frames that name it later would not open it anew.
+        assert_eq!(sending.inner.shared.roster.stream(&bob, MediaKind::Video, &screen), StreamState::Unknown);
+    }
+
+    #[tokio::test]
+    async fn no_source_is_made_for_a_peer_that_has_gone_meanwhile() {
+        let (sending, bob): (_, PeerId) = (sending(), "bob".parse().unwrap());
         let audio = Arc::new(AudioFrame::new(vec![0.1; 960], 48_000, 1).unwrap());
         let video = Arc::new(VideoFrame::i420(16, 16, vec![0; 384]).unwrap());
         let sources = || (sending.inner.audio_sources.lock().len(), sending.inner.video_sources.lock().len());
