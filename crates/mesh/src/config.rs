@@ -19,7 +19,8 @@ use crate::{IceServer, MeshError};
 pub struct MeshConfig {
     /// This participant's name in its room.
     pub local_id: PeerId,
-    /// STUN and TURN servers; empty for a LAN. Gathering never delays a connection by waiting for one.
+    /// STUN and TURN servers, until signaling names others by [`SignalingEvent::IceServers`](crate::SignalingEvent::IceServers);
+    /// empty for a LAN. Gathering never delays a connection by waiting for one.
     pub ice_servers: Vec<IceServer>,
     /// Whether media goes through TURN servers only, whatever other paths there are. Peers do not learn the addresses of
     /// this machine then.

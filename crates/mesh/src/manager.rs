@@ -7,7 +7,7 @@ use remotemedia_media::PeerId;
 use tokio::time::Instant;
 
 use crate::{
-    DisconnectReason, MeshEvent, SignalingEvent, SignalingMessage,
+    DisconnectReason, IceServer, MeshEvent, SignalingEvent, SignalingMessage,
     connection::{self, Command, EarlyCandidates, Peer, Start},
     mesh::Shared,
 };
@@ -61,6 +61,7 @@ impl Manager {
                     connection.command(Command::PeerLeft { on_purpose });
                 }
             }
+            SignalingEvent::IceServers(servers) => *self.shared.ice_servers.lock() = usable(servers),
             SignalingEvent::Connected(connected) => self.shared.event(MeshEvent::Signaling { connected }),
             SignalingEvent::Message { from, message } => self.on_message(from, message),
         }
@@ -117,4 +118,16 @@ impl Manager {
             }
         }
     }
+}
+
+/// One server that the stack cannot make anything of would keep it from asking the others.
+fn usable(servers: Vec<IceServer>) -> Vec<IceServer> {
+    let is_usable = |server: &IceServer| match server.validate() {
+        Ok(()) => true,
+        Err(error) => {
+            tracing::warn!(%error, "an ICE server that signaling names is left out");
+            false
+        }
+    };
+    servers.into_iter().filter(is_usable).collect()
 }

@@ -20,8 +20,8 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    BitrateBounds, ConnectionReport, DisconnectReason, Feedback, IncomingTrack, MeshConfig, MeshError, MeshEvent,
-    MeshEvents, Message, Network, PeerStatus, Signaler,
+    BitrateBounds, ConnectionReport, DisconnectReason, Feedback, IceServer, IncomingTrack, MeshConfig, MeshError,
+    MeshEvent, MeshEvents, Message, Network, PeerStatus, Signaler,
     connection::{self, Command, EarlyCandidates, Gone, OutMessage, PathState, Peer, PeerState, Start},
     feedback_queue::FeedbackQueue,
     inbox::{Inbox, MessageClaim},
@@ -89,6 +89,7 @@ impl Mesh {
         let cancel = CancellationToken::new();
         let shared = Shared {
             bitrate: Mutex::new(config.bitrate),
+            ice_servers: Mutex::new(config.ice_servers.clone()),
             config: Arc::new(config),
             signaler,
             runtime: MeshRuntime::new(network),
@@ -279,6 +280,12 @@ impl Mesh {
         Ok(())
     }
 
+    /// Whether a peer is sent that stream, or asked to take it: it was opened, and neither closed nor refused since.
+    pub fn is_stream_open(&self, peer: &PeerId, kind: MediaKind, stream: &StreamId) -> bool {
+        let key = StreamKey::named(kind, stream.clone());
+        self.connected(peer).is_ok_and(|connection| connection.opened.lock().contains(&key))
+    }
+
     fn connected(&self, peer: &PeerId) -> Result<Arc<Peer>, MeshError> {
         let connection = self.shared.peers.lock().get(peer).cloned();
         connection.filter(|c| c.is_connected()).ok_or_else(|| MeshError::NotConnected(peer.clone()))
@@ -429,6 +436,8 @@ pub(crate) struct Shared {
     pub(crate) available: Mutex<BTreeSet<PeerId>>,
     reports: Mutex<VecDeque<(PeerId, ConnectionReport)>>,
     pub(crate) bitrate: Mutex<BitrateBounds>,
+    /// Those that the next connection asks.
+    pub(crate) ice_servers: Mutex<Vec<IceServer>>,
     events: broadcast::Sender<MeshEvent>,
     tracks: Lane<IncomingTrack>,
     feedback: FeedbackQueue,

@@ -3,6 +3,8 @@ use std::fmt;
 use async_trait::async_trait;
 use remotemedia_media::PeerId;
 
+use crate::IceServer;
+
 /// Carries session descriptions and candidates between peers: what the mesh needs of signaling, and no more.
 ///
 /// The facade implements it with the JSON-RPC client; an application with its own signaling implements it itself.
@@ -137,6 +139,10 @@ pub enum SignalingEvent {
     },
     /// The connection to the signaling server came or went. It comes back by itself; running media is untouched.
     Connected(bool),
+    /// The STUN and TURN servers for connections and tries that begin from now on, all of them, in the place of those of
+    /// [`MeshConfig::ice_servers`](crate::MeshConfig::ice_servers): credentials for TURN are often good for some hours only. One that
+    /// the configuration would not take is left out.
+    IceServers(Vec<IceServer>),
 }
 
 /// Why a message could not be handed over.

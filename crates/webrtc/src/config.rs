@@ -218,7 +218,7 @@ impl Settings {
             DataChannelMode::Unreliable => MeshDataChannelMode::Unreliable,
         });
         mesh.connect_timeout = timeout;
-        mesh.bitrate = bitrate_bounds(config.adaptive_bitrate_enabled, audio, video);
+        mesh.bitrate = bitrate_bounds(config.adaptive_bitrate_enabled, audio, video, (0, 0));
         Ok(Self {
             signaling_url,
             peer_id,
@@ -236,14 +236,18 @@ impl Settings {
 }
 
 /// What the congestion controller may do: with adaptation, from next to nothing up to what the codecs may send;
-/// without, it is held at that.
+/// without, it is held at that. A peer is sent so many named streams of audio and of video, beside the main ones.
 pub(crate) fn bitrate_bounds(
     adaptive: bool,
     audio: Option<AudioSettings>,
     video: Option<VideoSettings>,
+    (named_audio, named_video): (u32, u32),
 ) -> BitrateBounds {
+    let all = |each: Bitrate, named: u32| each.scale(f64::from(named) + 1.0);
+    let audio = audio.map(|a| all(a.bitrate, named_audio));
+    let video = video.map(|v| all(v.bitrate, named_video));
     // Headers, retransmissions and messages come on top of what the encoders make.
-    let media: Bitrate = audio.map(|a| a.bitrate).into_iter().chain(video.map(|v| v.bitrate)).sum();
+    let media: Bitrate = audio.into_iter().chain(video).sum();
     let max = media.scale(1.5) + Bitrate::from_kbps(200);
     if adaptive {
         let start = max.min(Bitrate::from_kbps(1_500));

@@ -37,7 +37,7 @@ pub use remotemedia_media::{
     AudioFrame, Bitrate, Codec, MediaKind, NtpTime, PeerId, PixelFormat, Plane, StreamId, VideoFrame,
 };
 pub use remotemedia_mesh::{
-    ConnectionReport, ConnectionStage, DatagramSocket, DisconnectReason, IceCandidate, IceServerOutcome,
+    ConnectionReport, ConnectionStage, DatagramSocket, DisconnectReason, IceCandidate, IceServer, IceServerOutcome,
     IceServerReport, IceServerRole, Network, Signaler, SignalingError, SignalingEvent, SignalingMessage,
 };
 

@@ -10,7 +10,7 @@ use remotemedia_mesh::{
 };
 use remotemedia_signaling::{
     client::{Announcement, ClientConfig, ClientError, ClientEvent, SignalingClient},
-    protocol::{Candidate, Capability, RoomId},
+    protocol::{self, Candidate, Capability, RoomId},
 };
 
 use crate::{
@@ -23,12 +23,15 @@ use crate::{
 pub(crate) struct JsonRpcSignaler {
     client: SignalingClient,
     local_id: PeerId,
-    /// Who was in the room on arrival and has not been reported yet.
-    present: Mutex<VecDeque<PeerId>>,
+    /// What is reported before anything else: who was in the room on arrival, say.
+    waiting: Mutex<VecDeque<SignalingEvent>>,
+    /// The ICE servers of the configuration, which the server's come on top of.
+    own_servers: Vec<IceServer>,
 }
 
 impl JsonRpcSignaler {
-    /// Registers with the signaling server. Answers the ICE servers that it recommends, too.
+    /// Registers with the signaling server. Answers the ICE servers that there are to begin with, too: the configuration's and
+    /// those that the server recommends.
     pub(crate) async fn connect(settings: &Settings) -> Result<(Self, Vec<IceServer>)> {
         let url = settings.signaling_url.to_string();
         let failed = |source: ClientError| WebRtcError::SignalingFailed {
@@ -41,20 +44,23 @@ impl JsonRpcSignaler {
         config.token.clone_from(&settings.signaling_token);
         let client = SignalingClient::new(config).map_err(failed)?;
         let announced = client.announce(Announcement::new(capabilities(settings))).await.map_err(failed)?;
-        let ice_servers = announced
-            .ice_servers
-            .into_iter()
-            .map(|s| IceServer { urls: s.urls, username: s.username, credential: s.credential })
-            .filter_map(usable)
-            .collect();
-        let present = Mutex::new(announced.peers.into_iter().map(|p| p.peer_id).collect());
-        Ok((Self { client, local_id: settings.peer_id.clone(), present }, ice_servers))
+        let own_servers = settings.mesh.ice_servers.clone();
+        let ice_servers = with_recommended(&own_servers, announced.ice_servers);
+        let present = announced.peers.into_iter().map(|p| SignalingEvent::PeerAvailable { peer: p.peer_id });
+        let waiting = Mutex::new(present.collect());
+        Ok((Self { client, local_id: settings.peer_id.clone(), waiting, own_servers }, ice_servers))
     }
 
     /// Leaves the room and closes the connection to the server.
     pub(crate) async fn close(&self) {
         self.client.shutdown().await;
     }
+}
+
+/// The configuration's ICE servers, and what can be used of those that the signaling server recommends.
+fn with_recommended(own: &[IceServer], recommended: Vec<protocol::IceServer>) -> Vec<IceServer> {
+    let server = |s: protocol::IceServer| IceServer { urls: s.urls, username: s.username, credential: s.credential };
+    own.iter().cloned().chain(recommended.into_iter().map(server).filter_map(usable)).collect()
 }
 
 /// What the mesh takes of a server that the signaling server recommends: browsers reach servers in more ways, which is no
@@ -118,13 +124,18 @@ impl Signaler for JsonRpcSignaler {
     }
 
     async fn next_event(&self) -> Option<SignalingEvent> {
-        if let Some(peer) = self.present.lock().pop_front() {
-            return Some(SignalingEvent::PeerAvailable { peer });
+        if let Some(event) = self.waiting.lock().pop_front() {
+            return Some(event);
         }
         loop {
             let event = self.client.next_event().await?;
             if let ClientEvent::Ended { reason } = &event {
                 tracing::warn!(?reason, "the signaling server has ended this registration");
+            }
+            if let ClientEvent::Connected { ice_servers } = event {
+                // Told second, so that whoever waits for it connects with the new servers.
+                self.waiting.lock().push_back(SignalingEvent::Connected(true));
+                return Some(SignalingEvent::IceServers(with_recommended(&self.own_servers, ice_servers)));
             }
             if let Some(event) = mesh_event(event) {
                 return Some(event);
@@ -136,7 +147,6 @@ impl Signaler for JsonRpcSignaler {
 fn mesh_event(event: ClientEvent) -> Option<SignalingEvent> {
     let message = |from, message| SignalingEvent::Message { from, message };
     Some(match event {
-        ClientEvent::Connected { .. } => SignalingEvent::Connected(true),
         ClientEvent::Disconnected { .. } | ClientEvent::Ended { .. } => SignalingEvent::Connected(false),
         ClientEvent::PeerAnnounced { peer, .. } => SignalingEvent::PeerAvailable { peer: peer.peer_id },
         ClientEvent::PeerLeft { peer_id, reason } => {

@@ -28,7 +28,7 @@ use webrtc::{
 };
 
 use crate::{
-    MeshConfig,
+    IceServer, MeshConfig,
     connection::codecs::media_engine,
     wire::{ConnectionRuntime, WireShared, build_registry},
 };
@@ -61,6 +61,7 @@ pub(super) enum What {
 /// Builds a peer connection whose events go to `events` under the number `epoch`.
 pub(super) async fn peer_connection(
     config: &MeshConfig,
+    servers: Vec<IceServer>,
     epoch: u64,
     runtime: Arc<ConnectionRuntime>,
     wire: &Arc<WireShared>,
@@ -68,10 +69,10 @@ pub(super) async fn peer_connection(
 ) -> Result<Arc<dyn PeerConnection>, Error> {
     let mut engine = media_engine(config)?;
     let registry = build_registry(&mut engine, wire)?;
-    let servers = config.ice_servers.iter().map(|s| RTCIceServer {
-        urls: s.urls.clone(),
-        username: s.username.clone().unwrap_or_default(),
-        credential: s.credential.clone().unwrap_or_default(),
+    let servers = servers.into_iter().map(|s| RTCIceServer {
+        urls: s.urls,
+        username: s.username.unwrap_or_default(),
+        credential: s.credential.unwrap_or_default(),
     });
     let policy = if config.relay_only { RTCIceTransportPolicy::Relay } else { RTCIceTransportPolicy::All };
     let building = PeerConnectionBuilder::new()

@@ -242,7 +242,8 @@ impl Actor {
         let bounds = *self.shared.bitrate.lock();
         let wire = WireShared::new(&WireConfig { min: bounds.min, start: bounds.start, max: bounds.max });
         let events = (self.events_sender.clone(), self.events_lost.clone());
-        let built = build::peer_connection(&self.shared.config, self.epoch, runtime.clone(), &wire, events);
+        let servers = self.shared.ice_servers.lock().clone();
+        let built = build::peer_connection(&self.shared.config, servers, self.epoch, runtime.clone(), &wire, events);
         let pc = Box::pin(built).await?;
         let link = Link::new(self.epoch, pc, (runtime, wire.clone()), offerer, request_id);
         let (shared, peer) = (self.shared.clone(), self.peer.clone());

@@ -1,15 +1,20 @@
 //! Address translators of every kind, as far as they can be passed without a relay.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use crate::world::{Participant, SECOND, World, begun, media_both_ways, report, sees, soon};
-use remotemedia_mesh::{IceServer, MeshError};
+use crate::world::{MS, ONE_WAY, Participant, SECOND, World, begun, media_both_ways, report, sees, soon};
+use async_trait::async_trait;
+use remotemedia_media::PeerId;
+use remotemedia_mesh::{IceServer, MeshError, Signaler, SignalingError, SignalingEvent, SignalingMessage};
 use remotemedia_netsim::{
     link::LinkConfig,
     nat::NatConfig,
-    virt::{VirtualSocket, run_virtual},
+    virt::{VirtualSignaler, VirtualSocket, run_virtual},
 };
-use tokio::time::Instant;
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep},
+};
 
 type Kind = fn(std::net::IpAddr) -> NatConfig;
 
@@ -106,4 +111,54 @@ fn a_symmetric_translator_is_passed_towards_address_filtering_but_not_towards_po
 fn without_a_server_two_cones_do_not_reach_each_other() {
     begun();
     assert!(matches!(attempt([Some(PORT), Some(PORT)], false), Err(MeshError::ConnectFailed { .. })));
+}
+
+/// Signaling that comes to name other ICE servers.
+struct Naming {
+    signaler: Arc<VirtualSignaler>,
+    servers: tokio::sync::Mutex<watch::Receiver<Vec<IceServer>>>,
+}
+
+#[async_trait]
+impl Signaler for Naming {
+    async fn send(&self, to: &PeerId, message: SignalingMessage) -> Result<(), SignalingError> {
+        self.signaler.send(to, message).await
+    }
+
+    async fn next_event(&self) -> Option<SignalingEvent> {
+        let mut servers = self.servers.lock().await;
+        tokio::select! {
+            biased;
+            Ok(()) = servers.changed() => Some(SignalingEvent::IceServers(servers.borrow_and_update().clone())),
+            event = self.signaler.next_event() => event,
+        }
+    }
+}
+
+#[test]
+fn connections_that_begin_later_use_the_servers_that_signaling_has_come_to_name() {
+    begun();
+    run_virtual(1, move |net| async move {
+        let world = World::new(net, 0.0);
+        let socket = world.net.add_host(LinkConfig::default(), LinkConfig::default()).socket(3_478).unwrap();
+        let server = |url: String| IceServer { urls: vec![url], ..IceServer::default() };
+        // The first cannot be reached by anybody, which must not keep the second from being asked.
+        let named = vec![server("turns:relay.invalid".into()), server(format!("stun:{}", socket.address()))];
+        tokio::spawn(stun_server(socket));
+        let (name, servers) = watch::channel(Vec::new());
+        let join = async |id| {
+            let host = world.net.add_gateway(PORT).add_host(LinkConfig::with_delay(ONE_WAY), LinkConfig::default());
+            let change = |config: &mut remotemedia_mesh::MeshConfig| config.connect_timeout = SECOND * 12;
+            let servers = servers.clone().into();
+            world.join_through(host, id, change, |signaler| Arc::new(Naming { signaler, servers })).await
+        };
+        let (alice, bob) = (join("alice").await, join("bob").await);
+        let failed = soon("the failure", alice.mesh.connect(&bob.id)).await;
+        assert!(matches!(failed, Err(MeshError::ConnectFailed { .. })), "{failed:?}");
+        name.send(named).unwrap();
+        sleep(MS).await;
+        soon("the connection", alice.mesh.connect(&bob.id)).await.unwrap();
+        sees(&bob, &alice).await;
+        media_both_ways(&alice, &bob).await;
+    });
 }

@@ -84,5 +84,9 @@ fn a_stream_that_is_opened_while_the_peer_begins_a_new_connection_waits_for_it()
             _ => "something else",
         };
         assert_eq!(told.iter().map(named).collect::<Vec<_>>(), ["gone", "ready", "stream"], "{told:?}");
+        let is_open = || alice.mesh.is_stream_open(&bob.id, MediaKind::Video, &screen());
+        assert!(is_open());
+        alice.mesh.close_stream(&bob.id, MediaKind::Video, &screen()).unwrap();
+        assert!(!is_open());
     });
 }

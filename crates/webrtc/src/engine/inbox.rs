@@ -9,7 +9,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use remotemedia_media::{AudioFrame, VideoFrame};
+use remotemedia_media::{AudioFrame, MediaKind, VideoFrame};
 use tokio::sync::Notify;
 
 /// Two seconds of 20 ms frames: a reader that stalls longer loses the oldest.
@@ -35,6 +35,22 @@ impl Inbox {
         Self {
             audio: Arc::new(Feed::new(AUDIO_DEPTH, Some(Arc::clone(&peer.audio)))),
             video: Arc::new(Feed::new(VIDEO_DEPTH, Some(Arc::clone(&peer.video)))),
+        }
+    }
+
+    /// The inbox of the stream that comes in the place of this one's audio or video, whose readers see the end. The other kind
+    /// goes on, and whoever reads it reads on.
+    pub(crate) fn replaced(&self, kind: MediaKind, peer: &Self) -> Self {
+        let fresh = Self::of_stream(peer);
+        match kind {
+            MediaKind::Audio => {
+                self.audio.close();
+                Self { video: Arc::clone(&self.video), ..fresh }
+            }
+            MediaKind::Video => {
+                self.video.close();
+                Self { audio: Arc::clone(&self.audio), ..fresh }
+            }
         }
     }
 
@@ -313,6 +329,29 @@ mod tests {
         assert_eq!(tap.pull().await.as_deref(), Some(&1));
         assert_eq!(tap.pull().await.as_deref(), Some(&2));
         assert!(!stream.pulled.is_pulled() && !peer.pulled.is_pulled());
+    }
+
+    #[tokio::test]
+    async fn of_a_stream_that_is_replaced_one_kind_ends_and_the_other_goes_on() {
+        let frame = || Arc::new(VideoFrame::i420(16, 16, vec![0; 384]).unwrap());
+        let peer = Inbox::new();
+        let old = Inbox::of_stream(&peer);
+        let (listening, watching) = (old.audio.pull(), old.video.pull());
+        tokio::pin!(listening, watching);
+        assert!(futures_util::poll!(listening.as_mut()).is_pending());
+        assert!(futures_util::poll!(watching.as_mut()).is_pending());
+        let new = old.replaced(MediaKind::Audio, &peer);
+        assert_eq!(listening.await, None);
+        assert!(futures_util::poll!(watching.as_mut()).is_pending());
+        new.video.push(frame());
+        assert!(watching.await.is_some());
+        // The new audio reaches those who read it, and the taps of the peer.
+        let tap = peer.audio.tap();
+        let hearing = new.audio.pull();
+        tokio::pin!(hearing);
+        assert!(futures_util::poll!(hearing.as_mut()).is_pending());
+        new.audio.push(Arc::new(AudioFrame::new(vec![0.1; 960], 48_000, 1).unwrap()));
+        assert!(hearing.await.is_some() && tap.pull().await.is_some());
     }
 
     #[tokio::test]

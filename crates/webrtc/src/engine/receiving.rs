@@ -1,7 +1,7 @@
 //! The receiving side: an inbox and a playout for each connected peer, and for each named stream that it sends.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, VecDeque, hash_map::Entry},
     sync::{
         Arc, Weak,
         atomic::{AtomicU64, Ordering},
@@ -190,11 +190,20 @@ impl Receiving {
         }
         let origin = self.origin(&peer, Some(name.clone()), kind);
         let PeerReceiver { inbox, named, .. } = receiver;
-        let stream = named.entry(name.clone()).or_insert_with(|| NamedStream::new(inbox));
-        if stream.has(kind) {
-            // The end of the one before has not been noticed yet: it is noticed without its reader.
-            *stream = NamedStream::new(inbox);
-        }
+        let stream = match named.entry(name.clone()) {
+            Entry::Vacant(place) => place.insert(NamedStream::new(inbox)),
+            Entry::Occupied(entry) => {
+                let stream = entry.into_mut();
+                if stream.has(kind) {
+                    // The end of the one before has not been noticed yet, and will be passed over when it is.
+                    let ended = TransportEvent::StreamEnded { peer: peer.clone(), kind, stream: name.clone() };
+                    let _ = self.events.send(ended);
+                }
+                // There may have been one of this kind, whose readers are not those of the new one.
+                stream.inbox = Arc::new(stream.inbox.replaced(kind, inbox));
+                stream
+            }
+        };
         match kind {
             MediaKind::Audio => {
                 let number = origin.number;

@@ -147,14 +147,20 @@ impl Roster {
         }
     }
 
-    /// Forgets a named stream. Answers every connected peer: to some it may have been opened without an answer yet.
-    pub(crate) fn remove_stream(&self, stream: &StreamId) -> Vec<PeerId> {
+    /// Forgets what came of opening a named stream to one peer.
+    pub(crate) fn forget_stream(&self, peer: &PeerId, kind: MediaKind, stream: &StreamId) {
+        if let Some(entry) = self.peers.write().get_mut(peer) {
+            entry.named.remove(&(kind, stream.clone()));
+        }
+    }
+
+    /// Forgets a named stream of both kinds to every peer.
+    pub(crate) fn remove_stream(&self, stream: &StreamId) {
         for entry in self.peers.write().values_mut() {
             entry.named.retain(|(_, id), _| id != stream);
             entry.direct.retain(|(_, id), _| id.as_ref() != Some(stream));
             entry.sent.retain(|(_, id), _| id.as_ref() != Some(stream));
         }
-        self.ids()
     }
 
     pub(crate) fn stream(&self, peer: &PeerId, kind: MediaKind, stream: &StreamId) -> StreamState {
@@ -166,8 +172,23 @@ impl Roster {
         }
     }
 
+    /// How many named streams of audio and of video a peer takes, the most that any takes of each.
+    pub(crate) fn named_streams(&self) -> (u32, u32) {
+        let peers = self.peers.read();
+        let most = |kind| {
+            let is_taken = |((k, _), codecs): &(&(MediaKind, StreamId), &Vec<Codec>)| *k == kind && !codecs.is_empty();
+            let count = |entry: &Entry| entry.named.iter().filter(is_taken).count();
+            peers.values().map(count).max().unwrap_or(0).try_into().unwrap_or(u32::MAX)
+        };
+        (most(MediaKind::Audio), most(MediaKind::Video))
+    }
+
     pub(crate) fn get(&self, peer: &PeerId) -> Option<PeerMedia> {
         self.peers.read().get(peer).map(|entry| entry.media.clone())
+    }
+
+    pub(crate) fn has(&self, peer: &PeerId) -> bool {
+        self.peers.read().contains_key(peer)
     }
 
     pub(crate) fn ids(&self) -> Vec<PeerId> {
@@ -296,7 +317,9 @@ mod tests {
         assert!(roster.is_shown(&bob, &named) && roster.is_shown(&bob, &main));
         assert_eq!(roster.audience(&named, kind, now)[0].streams, (1, 2));
         assert_eq!(roster.audience(&named, kind, now + ACTIVE)[0].streams, (1, 1));
+        assert_eq!(roster.named_streams(), (0, 1));
         roster.set_stream(&bob, kind, screen.clone(), vec![]);
+        assert_eq!(roster.named_streams(), (0, 0));
         assert_eq!(roster.stream(&bob, kind, &screen), StreamState::Refused);
         roster.remove_stream(&screen);
         assert_eq!(roster.stream(&bob, kind, &screen), StreamState::Unknown);

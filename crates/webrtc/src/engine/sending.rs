@@ -11,7 +11,7 @@ use std::{
 
 use parking_lot::Mutex;
 use remotemedia_media::{AudioFrame, Bitrate, Codec, MediaKind, PeerId, RtpTimestamp, StreamId, VideoFrame};
-use remotemedia_mesh::{Mesh, MeshError};
+use remotemedia_mesh::{BitrateBounds, Mesh, MeshError};
 use tokio::{
     sync::{Notify, broadcast, watch},
     time::Instant,
@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     codec_config::{AudioSettings, VideoSettings},
-    config::Settings,
+    config::{Settings, bitrate_bounds},
 };
 
 /// Cheap to clone; the sources end with the last clone.
@@ -46,6 +46,8 @@ struct Inner {
     audio_controls: watch::Sender<AudioControls>,
     video_controls: watch::Sender<VideoControls>,
     video_muted: AtomicBool,
+    /// What the bandwidth estimates are kept within now.
+    bounds: Mutex<BitrateBounds>,
     /// Told when a peer becomes ready, or a named stream to it.
     changed: Notify,
     /// How far peers played our audio out.
@@ -75,6 +77,7 @@ impl Sending {
                 audio_controls,
                 video_controls,
                 video_muted: AtomicBool::new(false),
+                bounds: Mutex::new(settings.mesh.bitrate),
                 changed: Notify::new(),
                 played: broadcast::Sender::new(64),
             }),
@@ -92,7 +95,7 @@ impl Sending {
     }
 
     /// Queues audio for `audience`, as the stream that it names, waiting while more is queued than the configuration allows.
-    /// `None` without audio.
+    /// `None` without audio, or if the peer that it is for has gone.
     pub(crate) async fn send_audio(&self, audience: Audience, frame: Arc<AudioFrame>) -> Option<()> {
         let address = Address::new(audience, frame.stream_id.clone());
         self.open_streams(&address, MediaKind::Audio);
@@ -102,7 +105,7 @@ impl Sending {
         Some(())
     }
 
-    /// Hands a picture to `audience`, as the stream that it names. `None` without video.
+    /// Hands a picture to `audience`, as the stream that it names. `None` without video, or if the peer that it is for has gone.
     pub(crate) fn send_video(&self, audience: Audience, frame: Arc<VideoFrame>) -> Option<()> {
         if self.is_muted(MediaKind::Video) {
             return self.inner.video.map(drop);
@@ -125,7 +128,7 @@ impl Sending {
         }
     }
 
-    /// Opens a named stream to `peer`, and returns when the peer has taken or refused it, or after `patience`.
+    /// Opens a named stream to `peer`, and returns when the peer has taken or refused it or is gone, or after `patience`.
     pub(crate) async fn open_stream(
         &self,
         peer: &PeerId,
@@ -135,8 +138,11 @@ impl Sending {
     ) -> Result<StreamState, MeshError> {
         let roster = &self.inner.shared.roster;
         if self.begin_stream(peer, kind, stream)? == StreamState::Unknown {
-            let settled = || roster.stream(peer, kind, stream) != StreamState::Unknown;
+            let settled = || !roster.has(peer) || roster.stream(peer, kind, stream) != StreamState::Unknown;
             self.wait_until(patience, settled).await;
+        }
+        if !roster.has(peer) {
+            return Err(MeshError::NotConnected(peer.clone()));
         }
         Ok(roster.stream(peer, kind, stream))
     }
@@ -160,17 +166,28 @@ impl Sending {
         let is_kept = |address: &Address| address.stream.as_ref() != Some(stream);
         self.inner.audio_sources.lock().retain(|address, _| is_kept(address));
         self.inner.video_sources.lock().retain(|address, _| is_kept(address));
-        for peer in self.inner.shared.roster.remove_stream(stream) {
+        // To some it may have been opened without an answer yet.
+        for peer in self.peers() {
             for kind in [MediaKind::Audio, MediaKind::Video] {
                 // A peer that has gone meanwhile has no stream either.
                 let _ = self.inner.mesh.close_stream(&peer, kind, stream);
             }
         }
+        // Forgotten behind that, so that an answer which is on its way cannot bring it back.
+        self.inner.shared.roster.remove_stream(stream);
+        self.fit_bounds();
     }
 
     /// A named stream was negotiated; without codecs it was refused.
     pub(crate) fn stream_ready(&self, peer: &PeerId, kind: MediaKind, stream: StreamId, codecs: Vec<Codec>) {
-        self.inner.shared.roster.set_stream(peer, kind, stream.clone(), codecs);
+        let roster = &self.inner.shared.roster;
+        let is_taken = !codecs.is_empty();
+        roster.set_stream(peer, kind, stream.clone(), codecs);
+        if is_taken && !self.inner.mesh.is_stream_open(peer, kind, &stream) {
+            // The answer comes behind the end of the stream. Frames that name it later are to open it anew.
+            roster.forget_stream(peer, kind, &stream);
+        }
+        self.fit_bounds();
         self.inner.changed.notify_waiters();
         self.keyframe_requested(peer, Some(stream));
     }
@@ -217,6 +234,27 @@ impl Sending {
         self.inner.video_controls.borrow().adaptive
     }
 
+    /// Keeps the bandwidth estimates within what the settings in force and the streams that are sent now ask for.
+    pub(crate) fn update_bounds(&self) -> Result<(), MeshError> {
+        let inner = &self.inner;
+        // Held to the end, so that of two changes at a time the later one stays.
+        let mut bounds = inner.bounds.lock();
+        let (audio, video) = self.current_settings();
+        let wanted = bitrate_bounds(self.is_adaptive(), audio, video, inner.shared.roster.named_streams());
+        if *bounds != wanted {
+            inner.mesh.set_bitrate_bounds(wanted)?;
+            *bounds = wanted;
+        }
+        Ok(())
+    }
+
+    /// As [`Sending::update_bounds`], after a stream came or went.
+    fn fit_bounds(&self) {
+        if let Err(error) = self.update_bounds() {
+            tracing::warn!(%error, "the bandwidth estimates have no room for all streams");
+        }
+    }
+
     pub(crate) fn set_audio_bitrate(&self, bitrate: Bitrate) {
         self.inner.audio_controls.send_modify(|c| c.bitrate = bitrate);
         self.inner.video_controls.send_modify(|c| c.audio = bitrate);
@@ -250,6 +288,7 @@ impl Sending {
         self.inner.audio_sources.lock().retain(|address, _| is_kept(address));
         self.inner.video_sources.lock().retain(|address, _| is_kept(address));
         self.inner.changed.notify_waiters();
+        self.fit_bounds();
     }
 
     pub(crate) fn keyframe_requested(&self, peer: &PeerId, stream: Option<StreamId>) {
@@ -316,10 +355,22 @@ impl Sending {
         self.inner.shared.roster.set_target(peer, rate);
     }
 
+    /// Whether sources for `audience` are cleaned up one day. A peer that goes leaves the roster before its sources are ended:
+    /// one that was made after that, with the sources locked, would never end.
+    fn is_there(&self, audience: &Audience) -> bool {
+        match audience {
+            Audience::All => true,
+            Audience::Peer(peer) => self.inner.shared.roster.has(peer),
+        }
+    }
+
     fn audio_source(&self, address: &Address) -> Option<Arc<AudioSource>> {
         let inner = &self.inner;
         let settings = inner.audio?;
         let mut sources = inner.audio_sources.lock();
+        if !self.is_there(&address.audience) {
+            return None;
+        }
         let source = sources.entry(address.clone()).or_insert_with(|| {
             Arc::new(AudioSource::start(
                 Arc::clone(&inner.shared),
@@ -337,6 +388,9 @@ impl Sending {
         let inner = &self.inner;
         let settings = inner.video?;
         let mut sources = inner.video_sources.lock();
+        if !self.is_there(&address.audience) {
+            return None;
+        }
         let source = sources.entry(address.clone()).or_insert_with(|| {
             Arc::new(VideoSource::start(
                 Arc::clone(&inner.shared),
@@ -413,5 +467,66 @@ async fn answer_of(peer: &PeerId, played: &mut broadcast::Receiver<(PeerId, RtpT
             Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {}
             Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+    use remotemedia_mesh::{Signaler, SignalingError, SignalingEvent, SignalingMessage};
+
+    use super::*;
+    use crate::{
+        config::WebRtcTransportConfig,
+        engine::{Executor, clock::MediaClock, roster::Roster},
+    };
+
+    struct Silence;
+
+    #[async_trait]
+    impl Signaler for Silence {
+        async fn send(&self, _: &PeerId, _: SignalingMessage) -> Result<(), SignalingError> {
+            Ok(())
+        }
+
+        async fn next_event(&self) -> Option<SignalingEvent> {
+            std::future::pending().await
+        }
+    }
+
+    /// The sending side of a mesh that has no connection.
+    fn sending() -> Sending {
+        let settings = Settings::parse(&WebRtcTransportConfig::default()).unwrap();
+        let mesh = Mesh::new(settings.mesh.clone(), Arc::new(Silence)).unwrap();
+        let clock = MediaClock::new(Instant::now());
+        let shared = Arc::new(EngineShared { executor: Executor::Inline, clock, roster: Roster::default() });
+        Sending::new(shared, mesh, &settings)
+    }
+
+    #[tokio::test]
+    async fn what_the_peer_answers_to_a_stream_that_has_been_closed_meanwhile_is_passed_over() {
+        let (sending, bob): (_, PeerId) = (sending(), "bob".parse().unwrap());
+        let screen: StreamId = "screen".parse().unwrap();
+        sending.peer_ready(bob.clone(), true, vec![Codec::Vp8]);
+        sending.close_stream(&screen);
+        sending.stream_ready(&bob, MediaKind::Video, screen.clone(), vec![Codec::Vp8]);
+        // Or else frames that name it later would not open it anew.
+        assert_eq!(sending.inner.shared.roster.stream(&bob, MediaKind::Video, &screen), StreamState::Unknown);
+    }
+
+    #[tokio::test]
+    async fn no_source_is_made_for_a_peer_that_has_gone_meanwhile() {
+        let (sending, bob): (_, PeerId) = (sending(), "bob".parse().unwrap());
+        let audio = Arc::new(AudioFrame::new(vec![0.1; 960], 48_000, 1).unwrap());
+        let video = Arc::new(VideoFrame::i420(16, 16, vec![0; 384]).unwrap());
+        let sources = || (sending.inner.audio_sources.lock().len(), sending.inner.video_sources.lock().len());
+        let send = async || {
+            let heard = sending.send_audio(Audience::Peer(bob.clone()), Arc::clone(&audio)).await;
+            (heard, sending.send_video(Audience::Peer(bob.clone()), Arc::clone(&video)))
+        };
+        sending.peer_ready(bob.clone(), true, vec![Codec::Vp8]);
+        assert_eq!((send().await, sources()), ((Some(()), Some(())), (1, 1)));
+        sending.peer_gone(&bob);
+        assert_eq!((send().await, sources()), ((None, None), (0, 0)));
     }
 }

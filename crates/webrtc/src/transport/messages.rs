@@ -26,9 +26,10 @@ impl WebRtcTransport {
     ///
     /// # Errors
     ///
-    /// [`WebRtcError::NotStarted`].
+    /// [`WebRtcError::Disabled`] if this transport's configuration switches the data channel off, [`WebRtcError::NotStarted`].
     pub async fn recv_data_channel_message(&self) -> Result<Option<(PeerId, DataChannelMessage)>> {
         let running = self.running()?;
+        running.check_messages_enabled()?;
         let received = running.mesh.recv_message().await;
         Ok(received.map(|(peer, message)| (peer, DataChannelMessage::from_wire(message))))
     }

@@ -6,7 +6,7 @@ use remotemedia_mesh::{ConnectionReport, ConnectionStage, MeshError, PeerStatus,
 use super::WebRtcTransport;
 use crate::{
     codec_config::{check_audio_bitrate, check_framerate, check_video_bitrate, invalid},
-    config::{ConfigOptions, bitrate_bounds, check_jitter_size},
+    config::{ConfigOptions, check_jitter_size},
     error::{Result, WebRtcError},
 };
 
@@ -233,9 +233,7 @@ impl WebRtcTransport {
         if let Some(start) = start {
             running.engine.set_playout(|playout| playout.start = start);
         }
-        let (audio, video) = sending.current_settings();
-        let bounds = bitrate_bounds(sending.is_adaptive(), audio, video);
-        running.mesh.set_bitrate_bounds(bounds).map_err(super::running::config_error)
+        sending.update_bounds().map_err(super::running::config_error)
     }
 }
 

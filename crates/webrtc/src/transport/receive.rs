@@ -18,8 +18,10 @@ impl WebRtcTransport {
     ///
     /// # Errors
     ///
-    /// [`WebRtcError::PeerNotFound`] if the peer is not connected, [`WebRtcError::NotStarted`].
+    /// [`WebRtcError::Disabled`] if this transport's configuration switches audio off, [`WebRtcError::PeerNotFound`] if the peer is
+    /// not connected, [`WebRtcError::NotStarted`].
     pub async fn recv_audio(&self, peer: &str) -> Result<Option<Arc<AudioFrame>>> {
+        self.running()?.check_enabled(MediaKind::Audio)?;
         Ok(self.inbox(peer)?.audio.pull().await)
     }
 
@@ -29,8 +31,10 @@ impl WebRtcTransport {
     ///
     /// # Errors
     ///
-    /// [`WebRtcError::PeerNotFound`] if the peer is not connected, [`WebRtcError::NotStarted`].
+    /// [`WebRtcError::Disabled`] if this transport's configuration switches video off, [`WebRtcError::PeerNotFound`] if the peer is
+    /// not connected, [`WebRtcError::NotStarted`].
     pub async fn recv_video(&self, peer: &str) -> Result<Option<Arc<VideoFrame>>> {
+        self.running()?.check_enabled(MediaKind::Video)?;
         Ok(self.inbox(peer)?.video.pull().await)
     }
 
@@ -38,8 +42,14 @@ impl WebRtcTransport {
     ///
     /// # Errors
     ///
-    /// [`WebRtcError::PeerNotFound`] if the peer is not connected, [`WebRtcError::NotStarted`].
+    /// [`WebRtcError::Disabled`] if this transport's configuration switches both off, [`WebRtcError::PeerNotFound`] if the peer is
+    /// not connected, [`WebRtcError::NotStarted`].
     pub async fn recv_from_peer(&self, peer: &str) -> Result<Option<RuntimeData>> {
+        let running = self.running()?;
+        // One of the two is enough.
+        running
+            .check_enabled(MediaKind::Audio)
+            .or_else(|off| running.check_enabled(MediaKind::Video).map_err(|_| off))?;
         let inbox = self.inbox(peer)?;
         let media = tokio::select! {
             audio = inbox.audio.pull() => match audio {
@@ -91,7 +101,9 @@ impl WebRtcTransport {
 
     fn stream_inbox(&self, peer: &str, kind: MediaKind, stream: &str) -> Result<Arc<Inbox>> {
         let (id, stream) = (PeerId::new(peer)?, StreamId::new(stream)?);
-        let found = self.running()?.engine.stream_inbox(&id, kind, &stream);
+        let running = self.running()?;
+        running.check_enabled(kind)?;
+        let found = running.engine.stream_inbox(&id, kind, &stream);
         let found = found.ok_or_else(|| WebRtcError::PeerNotFound(peer.to_string()))?;
         found.map_err(|known| WebRtcError::StreamNotFound { peer: peer.to_string(), kind, stream, known })
     }

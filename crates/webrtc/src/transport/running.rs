@@ -43,8 +43,8 @@ impl Running {
         let (signaler, signaling): (Arc<dyn Signaler>, _) = match &environment.signaler {
             Some(own) => (Arc::clone(&own.0), None),
             None => {
-                let (signaling, recommended) = JsonRpcSignaler::connect(settings).await?;
-                mesh_config.ice_servers.extend(recommended);
+                let (signaling, ice_servers) = JsonRpcSignaler::connect(settings).await?;
+                mesh_config.ice_servers = ice_servers;
                 let signaling = Arc::new(signaling);
                 (Arc::clone(&signaling) as _, Some(signaling))
             }

@@ -57,7 +57,7 @@ impl WebRtcTransport {
     ///
     /// # Errors
     ///
-    /// [`WebRtcError::PeerNotFound`] if the peer is not connected, [`WebRtcError::MediaNotNegotiated`] if it does not
+    /// [`WebRtcError::PeerNotFound`] if the peer is not connected or goes before the frame is taken, [`WebRtcError::MediaNotNegotiated`] if it does not
     /// take such media, [`WebRtcError::StreamRefused`] and [`WebRtcError::TooManyStreams`] for a frame that names a stream, [`WebRtcError::Disabled`] if this transport's configuration switches them off,
     /// [`WebRtcError::UnsupportedData`] for kinds that cannot be sent.
     pub async fn send_to_peer(&self, peer: &str, data: &RuntimeData) -> Result<()> {
@@ -172,17 +172,17 @@ impl Payload {
 
 impl Running {
     async fn send_audio(&self, audience: Audience, frame: Arc<AudioFrame>) -> Result<()> {
-        let sent = self.engine.sending.send_audio(audience, frame).await;
-        sent.ok_or(WebRtcError::Disabled { field: "enable_audio" })
+        let sent = self.engine.sending.send_audio(audience.clone(), frame).await;
+        sent.ok_or_else(|| not_sent(audience, "enable_audio"))
     }
 
     fn send_video(&self, audience: Audience, frame: Arc<VideoFrame>) -> Result<()> {
-        let sent = self.engine.sending.send_video(audience, frame);
-        sent.ok_or(WebRtcError::Disabled { field: "enable_video" })
+        let sent = self.engine.sending.send_video(audience.clone(), frame);
+        sent.ok_or_else(|| not_sent(audience, "enable_video"))
     }
 
     /// Whether this side's own configuration has media of `kind`.
-    fn check_enabled(&self, kind: MediaKind) -> Result<()> {
+    pub(super) fn check_enabled(&self, kind: MediaKind) -> Result<()> {
         let (audio, video) = self.engine.sending.current_settings();
         let (enabled, field) = match kind {
             MediaKind::Audio => (audio.is_some(), "enable_audio"),
@@ -227,6 +227,15 @@ impl Running {
             (peer, result)
         };
         peers.into_iter().map(check).collect()
+    }
+}
+
+/// Why the engine has no source for `audience`, which it has for everybody if the configuration switches `field` on. What goes to
+/// one peer was checked for that before.
+fn not_sent(audience: Audience, field: &'static str) -> WebRtcError {
+    match audience {
+        Audience::All => WebRtcError::Disabled { field },
+        Audience::Peer(peer) => WebRtcError::PeerNotFound(peer.to_string()),
     }
 }
 

@@ -5,9 +5,9 @@ use std::time::Duration;
 use remotemedia_netsim::virt::run_virtual;
 use remotemedia_runtime_core::data::RuntimeData;
 use remotemedia_webrtc::{ConfigOptions, DataChannelMessage, WebRtcError, WebRtcTransport, WebRtcTransportConfig};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
-use crate::world::{World, clip, picture, tone};
+use crate::world::{PICTURE, World, clip, picture, tone};
 
 fn text() -> DataChannelMessage {
     DataChannelMessage::Text { payload: "hi".into() }
@@ -30,6 +30,12 @@ fn what_this_side_switched_off_is_disabled_and_names_its_field() {
         assert_eq!(field(alice.send_to_peer("bob", &video).await.unwrap_err()), "enable_video");
         assert_eq!(field(alice.broadcast(&audio).await.unwrap_err()), "enable_audio");
         assert_eq!(field(alice.broadcast(&video).await.unwrap_err()), "enable_video");
+        // Nothing can come in either, so there is nothing to wait for.
+        assert_eq!(field(alice.recv_audio("bob").await.unwrap_err()), "enable_audio");
+        assert_eq!(field(alice.recv_video("bob").await.unwrap_err()), "enable_video");
+        assert_eq!(field(alice.recv_audio_stream("bob", "screen").await.unwrap_err()), "enable_audio");
+        assert_eq!(field(alice.recv_video_stream("bob", "screen").await.unwrap_err()), "enable_video");
+        assert_eq!(field(alice.recv_from_peer("bob").await.unwrap_err()), "enable_audio");
         let refused = bob.send_to_peer("alice", &audio).await.unwrap_err();
         assert!(matches!(refused, WebRtcError::MediaNotNegotiated { media: "audio", .. }), "{refused:?}");
         let refused = bob.send_to_peer("alice", &video).await.unwrap_err();
@@ -47,6 +53,8 @@ fn without_a_data_channel_media_flow_and_messages_are_refused_on_both_sides() {
         let bob = world.join("bob").await;
         let alice = world.join_with("alice", |c| c.enable_data_channel = false).await;
         alice.connect_peer("bob").await.unwrap();
+        let refused = alice.recv_data_channel_message().await.unwrap_err();
+        assert!(matches!(refused, WebRtcError::Disabled { field: "enable_data_channel" }), "{refused:?}");
         for (sender, to) in [(&alice, "bob"), (&bob, "alice")] {
             let refused = timeout(Duration::from_secs(1), sender.send_data_channel_message(to, &text())).await;
             let refused = refused.expect("an answer at once").unwrap_err();
@@ -58,6 +66,28 @@ fn without_a_data_channel_media_flow_and_messages_are_refused_on_both_sides() {
             assert_eq!(sender.peer_id(), expected);
             sender.send_to_peer(to, &tone(48_000, 0, 960, &[0.1])).await.unwrap();
         }
+    });
+}
+
+#[test]
+fn where_one_kind_of_media_is_off_whatever_comes_first_is_that_of_the_other() {
+    run_virtual(87, |network| async move {
+        let world = World::clean(network);
+        let bob = world.join("bob").await;
+        let alice = world.join_with("alice", |c| c.enable_audio = false).await;
+        alice.connect_peer("bob").await.unwrap();
+        let clip = clip();
+        let showing = async {
+            for number in 0.. {
+                bob.send_to_peer("alice", &RuntimeData::from(picture(&clip, number))).await.unwrap();
+                sleep(PICTURE).await;
+            }
+        };
+        let came = tokio::select! {
+            () = showing => unreachable!("it goes on for ever"),
+            came = alice.recv_from_peer("bob") => came.unwrap(),
+        };
+        assert!(matches!(came, Some(RuntimeData::Video { .. })), "{came:?}");
     });
 }
 

@@ -12,11 +12,11 @@ use remotemedia_runtime_core::{
 };
 use remotemedia_webrtc::{
     Environment, Route, SharedSignaler, Signaler, SignalingError, SignalingEvent, SignalingMessage, TransportEvent,
-    WebRtcError, WebRtcTransport,
+    VideoCodec, WebRtcError, WebRtcTransport,
 };
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use crate::world::{ONE_WAY, PICTURE, World, clip, picture};
+use crate::world::{ONE_WAY, PICTURE, SIZE, World, clip, picture};
 
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -359,5 +359,64 @@ fn a_route_answers_each_stream_under_its_name_and_sends_what_a_node_names_as_a_s
             assert_eq!(bot.streams("alice").unwrap(), [(MediaKind::Video, name("screen"))]);
         };
         while_sending(sending, watching).await;
+    });
+}
+
+#[test]
+fn a_peer_that_leaves_while_a_stream_to_it_opens_is_not_found_as_soon_as_it_is_gone() {
+    run_virtual(407, |network| async move {
+        let world = World::clean(network);
+        let alice = world.join("alice").await;
+        let sound = AudioFrame::new(vec![0.1; 960], 48_000, 1).unwrap().with_stream_id(name("extra"));
+        let frames = [RuntimeData::from(picture(&clip(), 1).with_stream_id(name("extra"))), RuntimeData::from(sound)];
+        for (peer, frame) in ["bob", "carol"].into_iter().zip(frames) {
+            let leaving = world.join(peer).await;
+            alice.connect_peer(peer).await.unwrap();
+            let begin = Instant::now();
+            let (sent, left) = tokio::join!(alice.send_to_peer(peer, &frame), leaving.shutdown());
+            left.unwrap();
+            assert!(matches!(&sent, Err(WebRtcError::PeerNotFound(gone)) if gone == peer), "{sent:?}");
+            assert!(begin.elapsed() <= ONE_WAY * 4, "{:?}", begin.elapsed());
+        }
+    });
+}
+
+#[test]
+fn on_a_path_that_carries_it_each_of_several_streams_gets_the_bitrate_of_the_codec() {
+    const KBPS: u32 = 400;
+    run_virtual(408, |network| async move {
+        let world = World::clean(network);
+        let codec = VideoCodec::vp8().size(SIZE.0, SIZE.1).framerate(25).bitrate_kbps(KBPS);
+        let alice = world.join_with("alice", |c| c.video_codec = codec).await;
+        let _bob = world.join("bob").await;
+        alice.connect_peer("bob").await.unwrap();
+        let metrics = async || alice.list_peers().await.unwrap().remove(0).metrics;
+        let clip = clip();
+        let sending = async {
+            tokio::join!(
+                show(&alice, "bob", None, &clip, 0),
+                show(&alice, "bob", Some("screen"), &clip, 0),
+                show(&alice, "bob", Some("desk"), &clip, 0),
+            )
+        };
+        let measuring = async {
+            sleep(Duration::from_secs(10)).await;
+            let before = metrics().await.bytes_sent;
+            sleep(Duration::from_secs(5)).await;
+            (metrics().await.bytes_sent - before) * 8 / 1_000 / 5
+        };
+        let sent = while_sending(sending, measuring).await;
+        println!("three streams at {KBPS} kbit/s each: {sent} kbit/s");
+        assert!(sent >= u64::from(KBPS) * 3 * 8 / 10, "{sent} kbit/s of three streams");
+        // What is ended leaves room no longer.
+        for stream in ["screen", "desk"] {
+            alice.close_stream(stream).unwrap();
+        }
+        let watching = async {
+            sleep(Duration::from_secs(2)).await;
+            metrics().await.available_bitrate_kbps
+        };
+        let available = while_sending(show(&alice, "bob", None, &clip, 0), watching).await.unwrap();
+        assert!(available <= (KBPS + 32) * 3 / 2 + 200, "{available} kbit/s");
     });
 }

@@ -7,14 +7,16 @@ use std::{
 };
 
 use remotemedia_signaling::{
+    SignalingServer,
     client::{Announcement, ClientConfig, ClientEvent, SignalingClient},
-    protocol::Capability,
+    protocol::{Capability, IceServer},
+    server::ServerConfig,
 };
 use remotemedia_webrtc::{
     ConnectionStage, DataChannelMessage, Environment, IceServerOutcome, IceServerReport, IceServerRole, Network,
     TransportEvent, TransportEvents, TurnServer, WebRtcError, WebRtcTransport, WebRtcTransportConfig,
 };
-use tokio::time::interval;
+use tokio::{net::TcpListener, time::interval};
 
 use crate::{
     coturn::{Coturn, Firewall},
@@ -267,4 +269,64 @@ async fn stun_and_turn_servers_give_candidates_that_the_peer_is_told() {
     calling.abort();
     alice.shutdown().await.unwrap();
     bob.shutdown().await;
+}
+
+/// A signaling server that recommends a TURN server of that name.
+fn recommend(turn: &str, listener: TcpListener) -> SignalingServer {
+    let urls = vec![format!("turn:{turn}")];
+    let ice_servers = vec![IceServer { urls, username: Some("u".into()), credential: Some("p".into()) }];
+    let server = SignalingServer::new(ServerConfig { ice_servers, ..ServerConfig::default() });
+    let serving = server.clone();
+    tokio::spawn(async move { serving.serve(listener).await });
+    server
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_signaling_server_recommends_when_it_comes_back_is_what_the_next_connection_uses() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    // Names that no resolver knows, so that each which is used is told as a failure.
+    let first = recommend("first.invalid", listener);
+    let join = async |name: &str| {
+        let own = TurnServer { urls: vec!["turn:own.invalid".into()], username: "u".into(), credential: "p".into() };
+        let transport = WebRtcTransport::new(WebRtcTransportConfig {
+            signaling_url: format!("ws://{address}"),
+            peer_id: name.into(),
+            stun_servers: vec![],
+            turn_servers: vec![own],
+            local_addresses: vec![address.ip()],
+            ..Default::default()
+        })
+        .unwrap();
+        transport.start().await.unwrap();
+        transport
+    };
+    let (alice, bob) = (join("alice").await, join("bob").await);
+    let mut events = alice.events();
+    first.shutdown().await;
+    let second = recommend("second.invalid", TcpListener::bind(address).await.unwrap());
+    in_time("the return of alice", async {
+        let mut was_away = false;
+        loop {
+            match events.next().await {
+                Some(TransportEvent::SignalingState { connected: false }) => was_away = true,
+                Some(TransportEvent::SignalingState { connected: true }) if was_away => break,
+                _ => {}
+            }
+        }
+    })
+    .await;
+    in_time("the return of bob", async {
+        while second.metrics().peers < 2 {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    })
+    .await;
+    in_time("the connection", alice.connect_peer("bob")).await.unwrap();
+    let mut used = [failure(&mut events).await.server, failure(&mut events).await.server];
+    used.sort();
+    assert_eq!(used, ["own.invalid:3478", "second.invalid:3478"]);
+    alice.shutdown().await.unwrap();
+    bob.shutdown().await.unwrap();
+    second.shutdown().await;
 }
