@@ -6,7 +6,7 @@ use remotemedia_mesh::{ConnectionReport, ConnectionStage, MeshError, PeerStatus,
 use super::WebRtcTransport;
 use crate::{
     codec_config::{check_audio_bitrate, check_framerate, check_video_bitrate, invalid},
-    config::{ConfigOptions, bitrate_bounds, check_jitter_size},
+    config::{ConfigOptions, check_jitter_size},
     error::{Result, WebRtcError},
 };
 
@@ -185,7 +185,7 @@ impl WebRtcTransport {
         Ok(self.running()?.mesh.receive_buffer())
     }
 
-    /// Changes settings, on live connections too.
+    /// Changes settings, on live connections too. They hold after a shutdown and another start as well.
     ///
     /// # Errors
     ///
@@ -211,27 +211,10 @@ impl WebRtcTransport {
                 "between jitter_buffer_min_ms and jitter_buffer_max_ms",
             ));
         }
-        let sending = &running.engine.sending;
-        if let Some(kbps) = options.audio_bitrate_kbps {
-            sending.set_audio_bitrate(Bitrate::from_kbps(kbps));
-        }
-        sending.change_video(|video| {
-            if let Some(kbps) = options.target_bitrate_kbps {
-                video.bitrate = Bitrate::from_kbps(kbps);
-            }
-            if let Some(fps) = options.video_framerate {
-                video.framerate = fps;
-            }
-            if let Some(adaptive) = options.adaptive_bitrate_enabled {
-                video.adaptive = adaptive;
-            }
-        });
-        if let Some(start) = start {
-            running.engine.set_playout(|playout| playout.start = start);
-        }
-        let (audio, video) = sending.current_settings();
-        let bounds = bitrate_bounds(sending.is_adaptive(), audio, video);
-        running.mesh.set_bitrate_bounds(bounds).map_err(super::running::config_error)
+        let mut live = self.inner.live.lock();
+        running.apply(&options)?;
+        live.keep(options);
+        Ok(())
     }
 }
 
