@@ -56,7 +56,7 @@ pub struct AudioPacket {
 /// - A packet that is missing when its turn comes is decoded from the redundancy of the next one, or else concealed. When
 ///   nothing at all has come, playout waits, concealing: nothing of what arrives later is lost.
 /// - A jump of the timestamp without one of the sequence number is a pause of the sender (DTX). It is filled with comfort noise
-///   and not counted as loss.
+///   and not counted as loss, however long it was.
 /// - When nothing has come for a second, what is made up fades out within half a second.
 /// - A jump of more than 2 s between timestamps and arrival times begins the timeline anew.
 ///

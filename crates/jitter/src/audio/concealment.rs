@@ -6,7 +6,7 @@ use super::{AudioPlayout, PacketDecoder, PlayoutStats, SILENCE};
 
 /// A missing stretch longer than this is jumped over.
 const LONGEST_CONCEALMENT_MICROS: i64 = 500_000;
-/// A pause this long without any packet counts as concealment, not as one that the sender may have made.
+/// A pause this long without any packet counts as concealment until it turns out to be one that the sender made.
 const LONGEST_OPEN_PAUSE_MICROS: i64 = 1_000_000;
 /// How long what is made up then takes to fade out: a decoder goes on with noise for ever.
 const FADE_OUT_MICROS: i64 = 500_000;
@@ -31,6 +31,10 @@ pub(super) struct Concealment {
     made_up: i64,
     /// What was made up since packets ran out and is not yet known to be concealment or comfort.
     open: MadeUp,
+    /// What of it is counted as concealment already since it goes on for so long, until it turns out to have been comfort.
+    booked: MadeUp,
+    /// Whether a run of concealment was counted with it.
+    booked_event: bool,
 }
 
 /// Samples of each channel that were made up.
@@ -79,7 +83,30 @@ impl Concealment {
         }
     }
 
+    /// Counts what is open as concealment for now: nothing may ever come that tells what it was.
+    fn book(&mut self, stats: &mut PlayoutStats) {
+        let open = std::mem::take(&mut self.open);
+        if open.samples == 0 {
+            return;
+        }
+        self.booked_event |= !self.is_running;
+        self.count(open, Pause::Concealment, stats);
+        self.booked.samples += open.samples;
+        self.booked.silent += open.silent;
+    }
+
     fn settle(&mut self, pause: Pause, stats: &mut PlayoutStats) {
+        let booked = std::mem::take(&mut self.booked);
+        let booked_event = std::mem::take(&mut self.booked_event);
+        if matches!(pause, Pause::Comfort) && booked.samples > 0 {
+            stats.concealed_samples -= booked.samples;
+            stats.silent_concealed_samples -= booked.silent;
+            if booked_event {
+                stats.concealment_events -= 1;
+                self.is_running = false;
+            }
+            self.count(booked, Pause::Comfort, stats);
+        }
         let open = std::mem::take(&mut self.open);
         if open.samples > 0 {
             self.count(open, pause, stats);
@@ -164,7 +191,7 @@ impl<D: PacketDecoder> AudioPlayout<D> {
         if let Some(position) = &mut self.position {
             position.waited += samples as i64;
             if self.timeline.micros(position.waited) > LONGEST_OPEN_PAUSE_MICROS {
-                self.settle(Pause::Concealment);
+                self.concealment.book(&mut self.stats);
             }
         }
     }

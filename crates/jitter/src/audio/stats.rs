@@ -8,7 +8,8 @@ use std::time::Duration;
 pub struct PlayoutStats {
     /// Samples given to the reader since the first packet began to play, of whatever origin.
     pub total_samples_received: u64,
-    /// Samples made up for packets that were lost or late.
+    /// Samples made up for packets that were lost or late. A pause of more than a second is counted here while it lasts, and moves
+    /// to `comfort_samples` when what comes next tells that the sender made it.
     pub concealed_samples: u64,
     /// Of these, those that are next to silent.
     pub silent_concealed_samples: u64,

@@ -107,6 +107,28 @@ fn a_pause_of_the_sender_is_comfort_and_no_loss() {
 }
 
 #[test]
+fn a_pause_of_the_sender_of_seconds_is_no_loss_either_once_its_end_tells() {
+    let mut stage = Stage::new();
+    stage.insert(1, 0, 0, &[50]);
+    stage.levels(2 + 298);
+    let stats = stage.playout.stats();
+    assert_eq!((stats.concealed_samples, stats.concealment_events), (298 * 480, 1), "nothing tells yet");
+    assert!(stats.silent_concealed_samples > 0);
+    stage.insert(2, 3_000, 3_000, &[60]);
+    assert_eq!(stage.levels(2), [60.0, 60.0]);
+    let stats = stage.playout.stats();
+    assert_eq!((stats.concealed_samples, stats.silent_concealed_samples), (0, 0));
+    assert_eq!((stats.concealment_events, stats.packets_lost), (0, 0));
+    assert_eq!(stats.comfort_samples, 298 * 480);
+    // What is lost after it counts anew.
+    assert_eq!(stage.levels(2), [-60.0, -60.0]);
+    stage.insert(4, 3_040, 3_040, &[60]);
+    assert_eq!(stage.levels(2), [60.0, 60.0]);
+    let stats = stage.playout.stats();
+    assert_eq!((stats.concealed_samples, stats.concealment_events, stats.packets_lost), (960, 1, 1));
+}
+
+#[test]
 fn what_is_made_up_fades_out_when_nothing_comes_any_more_and_sound_comes_back_at_once() {
     let mut stage = Stage::new();
     stage.insert(1, 0, 0, &[50]);

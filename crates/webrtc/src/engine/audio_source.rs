@@ -3,21 +3,21 @@
 use std::{sync::Arc, time::Duration};
 
 use remotemedia_codecs::{AudioEncoder, AudioEncoderSettings, CodecError, audio_encoder};
-use remotemedia_media::{AudioFrame, Bitrate, Codec, MediaKind};
+use remotemedia_media::{AudioFrame, Bitrate, Codec, MediaKind, PeerId, RtpTimestamp};
 use remotemedia_mesh::Mesh;
 use remotemedia_rtp::OutgoingPacket;
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch},
-    time::{Instant, sleep, sleep_until},
+    sync::{OwnedSemaphorePermit, watch},
+    time::{Instant, sleep_until},
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
     EngineShared,
+    audio_queue::{Logs, Next, QueueInput, QueueOutput, Queued, Stop, audio_queue},
     clock::{AUDIO_GAP, AudioStamper},
     reframe::Reframer,
     roster::{Address, Listener},
-    sent_log::SentLog,
 };
 use crate::codec_config::AudioSettings;
 
@@ -51,10 +51,7 @@ pub(crate) struct AudioControls {
 /// The way into a source; dropping it ends the source, and what is queued with it.
 #[derive(Debug)]
 pub(crate) struct AudioSource {
-    queue: mpsc::UnboundedSender<(Arc<AudioFrame>, OwnedSemaphorePermit)>,
-    stops: mpsc::UnboundedSender<oneshot::Sender<SentLog>>,
-    room: Arc<Semaphore>,
-    capacity_ms: u32,
+    queue: QueueInput,
     _stop: DropGuard,
 }
 
@@ -68,13 +65,9 @@ impl AudioSource {
         capacity: Duration,
         controls: watch::Receiver<AudioControls>,
     ) -> Self {
-        // Bounded by the permits that every frame in it holds.
-        let (queue, frames) = mpsc::unbounded_channel();
-        let capacity_ms = u32::try_from(capacity.as_millis()).unwrap_or(u32::MAX);
-        let room = Arc::new(Semaphore::new(capacity_ms as usize));
+        let (queue, waiting) = audio_queue(u32::try_from(capacity.as_millis()).unwrap_or(u32::MAX));
         let stamper = AudioStamper::new(shared.clock);
         let reframer = Reframer::new(settings.sample_rate, settings.channels);
-        let (stops, stopping) = mpsc::unbounded_channel();
         let task = Task {
             shared,
             mesh,
@@ -85,45 +78,35 @@ impl AudioSource {
             reframer,
             encoder: None,
             due: None,
-            stopping,
-            log: SentLog::default(),
+            waiting,
+            logs: Logs::new(),
             gain: 1.0,
             tail: 0,
         };
         let stop = CancellationToken::new();
-        tokio::spawn(stop.clone().run_until_cancelled_owned(task.run(frames)));
-        Self { queue, stops, room, capacity_ms, _stop: stop.drop_guard() }
+        tokio::spawn(stop.clone().run_until_cancelled_owned(task.run()));
+        Self { queue, _stop: stop.drop_guard() }
     }
 
     /// How much is queued.
     pub(crate) fn queued(&self) -> Duration {
-        let free = u32::try_from(self.room.available_permits()).unwrap_or(u32::MAX);
-        Duration::from_millis(self.capacity_ms.saturating_sub(free).into())
+        self.queue.queued()
     }
 
-    /// Returns once everything that was queued has been sent.
+    /// Returns once everything that is queued now has been sent or dropped.
     pub(crate) async fn drained(&self) {
-        // It is never closed.
-        drop(self.room.acquire_many(self.capacity_ms).await);
+        self.queue.drained().await;
     }
 
-    /// Drops what is queued at once. Answers what was sent since the last time, with the fade-out that ends it; `None` if the
-    /// runtime is going down.
-    pub(crate) async fn stop(&self) -> Option<SentLog> {
-        let (done, log) = oneshot::channel();
-        self.stops.send(done).ok()?;
-        log.await.ok()
+    /// Drops what is queued at once. Answers what each peer was sent since the last time, with the fade-out that ends it; `None`
+    /// if the runtime is going down.
+    pub(crate) async fn stop(&self) -> Option<Logs> {
+        self.queue.stop().await
     }
 
     /// Queues `frame`, waiting while more audio is queued than the source takes. Cancelled, it has queued nothing.
     pub(crate) async fn push(&self, frame: Arc<AudioFrame>) {
-        let millis = u32::try_from(frame.duration().as_millis()).unwrap_or(u32::MAX).max(1);
-        // A frame longer than the queue waits until the queue is empty.
-        let permits = millis.min(self.capacity_ms);
-        if let Ok(permit) = Arc::clone(&self.room).acquire_many_owned(permits).await {
-            // The task lives as long as this handle, unless its runtime is going down.
-            let _ = self.queue.send((frame, permit));
-        }
+        self.queue.push(frame).await;
     }
 }
 
@@ -138,55 +121,45 @@ struct Task {
     encoder: Option<Box<dyn AudioEncoder>>,
     /// When the next frame would be sent in real time.
     due: Option<Instant>,
-    stopping: mpsc::UnboundedReceiver<oneshot::Sender<SentLog>>,
-    log: SentLog,
+    waiting: QueueOutput,
+    logs: Logs,
     /// 0 while muted.
     gain: f32,
     /// How many frames of silence are still to be sent.
     tail: u32,
 }
 
-/// Asks a source to drop what it has.
-type Stop = oneshot::Sender<SentLog>;
-
 impl Task {
-    async fn run(mut self, mut frames: mpsc::UnboundedReceiver<(Arc<AudioFrame>, OwnedSemaphorePermit)>) {
-        let mut is_over = true;
+    async fn run(mut self) {
         loop {
-            let next = tokio::select! {
-                biased;
-                Some(stop) = self.stopping.recv() => {
-                    self.stop(stop, &mut frames).await;
-                    is_over = true;
-                    continue;
-                }
-                next = frames.recv() => next,
-                // Nothing follows for now: the last words are not kept until something does.
-                () = sleep(AUDIO_GAP), if !is_over => {
+            // When nothing follows for now, the last words are not kept until something does.
+            let stop = match self.waiting.next(AUDIO_GAP).await {
+                Next::Frame(queued) => self.take(queued).await,
+                Next::Rest => {
                     let stop = self.finish_run().await;
-                    is_over = true;
-                    if let Some(stop) = stop {
-                        self.stop(stop, &mut frames).await;
+                    if stop.is_none() {
+                        self.waiting.all_is_done();
                     }
-                    continue;
+                    stop
                 }
+                Next::Stop(stop) => Some(stop),
             };
-            let Some((frame, mut room)) = next else { return };
-            is_over = false;
-            let now = Instant::now();
-            let begins = !self.stamper.follows(now, frame.timestamp);
-            let mut stop = if begins { self.finish_run().await } else { None };
-            if stop.is_none() {
-                self.stamper.push(now, frame.timestamp, frame.duration());
-                self.reframer.push(&frame);
-                stop = self.send_ready(begins, Some(&mut room)).await;
-            }
-            drop(room);
             if let Some(stop) = stop {
-                self.stop(stop, &mut frames).await;
-                is_over = true;
+                self.stop(stop).await;
             }
         }
+    }
+
+    /// Sends what fills whole frames with `queued`.
+    async fn take(&mut self, Queued { frame, mut room }: Queued) -> Option<Stop> {
+        let now = Instant::now();
+        let begins = !self.stamper.follows(now, frame.timestamp);
+        if begins && let Some(stop) = self.finish_run().await {
+            return Some(stop);
+        }
+        self.stamper.push(now, frame.timestamp, frame.duration());
+        self.reframer.push(&frame);
+        self.send_ready(begins, Some(&mut room)).await
     }
 
     /// Sends what is left over of a run of audio, filled up with silence.
@@ -243,7 +216,6 @@ impl Task {
             self.tail = TAIL;
         }
         let Some(payload) = self.encode(pcm).await else { return };
-        self.log.sent(timestamp + TICKS, heard);
         let packet = OutgoingPacket { timestamp, marker: *marker, payload };
         *marker = false;
         let packets = std::slice::from_ref(&packet);
@@ -255,16 +227,23 @@ impl Task {
             };
             if let Err(error) = sent {
                 tracing::debug!(%peer, %error, "audio was not sent");
+                continue;
             }
+            self.note_sent(peer, timestamp + TICKS, heard);
         }
     }
 
-    /// Drops everything that waits, behind a frame in which it fades out.
-    async fn stop(
-        &mut self,
-        done: Stop,
-        frames: &mut mpsc::UnboundedReceiver<(Arc<AudioFrame>, OwnedSemaphorePermit)>,
-    ) {
+    /// Notes that `peer` was sent a frame that ends at `end`, of which `heard` is sound.
+    fn note_sent(&mut self, peer: PeerId, end: RtpTimestamp, heard: Duration) {
+        // Those who left are forgotten when somebody comes, so that the logs do not grow over the days.
+        if !self.logs.contains_key(&peer) {
+            self.logs.retain(|known, _| self.shared.roster.get(known).is_some());
+        }
+        self.logs.entry(peer).or_default().sent(end, heard);
+    }
+
+    /// Drops what is left over, behind a frame in which it fades out.
+    async fn stop(&mut self, stop: Stop) {
         if let Some(mut pcm) = self.reframer.pop(self.samples()) {
             let fading = self.samples() * usize::from(self.settings.channels) / 4;
             fade(&mut pcm[..fading], self.settings.channels, 1.0, 0.0);
@@ -275,11 +254,11 @@ impl Task {
                 self.send(silence, &mut false, Duration::ZERO).await;
             }
         }
-        while frames.try_recv().is_ok() {}
         self.reframer.reset();
         self.stamper.cut();
+        self.waiting.all_is_done();
         // Whoever asked may have gone.
-        done.send(std::mem::take(&mut self.log)).ok();
+        stop.send(std::mem::take(&mut self.logs)).ok();
     }
 
     /// Waits until the next frame is at most [`LEAD`] early, or until it is to be dropped.
@@ -289,7 +268,7 @@ impl Task {
         let due = self.due.map_or(earliest, |due| due.max(earliest));
         tokio::select! {
             biased;
-            Some(stop) = self.stopping.recv() => return Some(stop),
+            stop = self.waiting.stopped() => return Some(stop),
             () = sleep_until(due), if due > now => {}
             () = std::future::ready(()), if due <= now => {}
         }

@@ -1,5 +1,6 @@
 //! The media engine: encodes what is sent, decodes and plays out what is received.
 
+mod audio_queue;
 mod audio_sink;
 mod audio_source;
 mod clock;

@@ -42,7 +42,7 @@ struct Inner {
     video: Option<VideoSettings>,
     audio_queue: Duration,
     audio_sources: Mutex<HashMap<Address, Arc<AudioSource>>>,
-    video_sources: Mutex<HashMap<Address, Arc<VideoSource>>>,
+    video_sources: Mutex<HashMap<Address, VideoSource>>,
     audio_controls: watch::Sender<AudioControls>,
     video_controls: watch::Sender<VideoControls>,
     video_muted: AtomicBool,
@@ -107,13 +107,32 @@ impl Sending {
 
     /// Hands a picture to `audience`, as the stream that it names. `None` without video, or if the peer that it is for has gone.
     pub(crate) fn send_video(&self, audience: Audience, frame: Arc<VideoFrame>) -> Option<()> {
+        let settings = self.inner.video?;
         if self.is_muted(MediaKind::Video) {
-            return self.inner.video.map(drop);
+            return Some(());
         }
         let address = Address::new(audience, frame.stream_id.clone());
         self.open_streams(&address, MediaKind::Video);
-        let source = self.video_source(&address)?;
+        let mut sources = self.inner.video_sources.lock();
+        // Asked again with the sources locked: who mutes meanwhile has ended them, and a new one would show this picture.
+        if self.is_muted(MediaKind::Video) {
+            return Some(());
+        }
+        if !self.is_there(&address.audience) {
+            return None;
+        }
         self.inner.shared.roster.mark_direct(&address, MediaKind::Video, Instant::now());
+        let start = |address: &Address| {
+            VideoSource::start(
+                Arc::clone(&self.inner.shared),
+                self.inner.mesh.clone(),
+                address.clone(),
+                settings,
+                self.inner.video_controls.subscribe(),
+            )
+        };
+        let source = sources.entry(address).or_insert_with_key(start);
+        // Still locked, so that no picture comes into a source that has just been ended.
         source.push(frame);
         Some(())
     }
@@ -328,10 +347,11 @@ impl Sending {
         match kind {
             MediaKind::Audio => self.inner.audio_controls.send_modify(|controls| controls.muted = muted),
             MediaKind::Video => {
+                let mut sources = self.inner.video_sources.lock();
                 self.inner.video_muted.store(muted, Ordering::Release);
                 if muted {
                     // A source shows its last picture to whoever comes. A new one begins with a keyframe.
-                    self.inner.video_sources.lock().clear();
+                    sources.clear();
                 }
             }
         }
@@ -383,25 +403,6 @@ impl Sending {
         });
         Some(Arc::clone(source))
     }
-
-    fn video_source(&self, address: &Address) -> Option<Arc<VideoSource>> {
-        let inner = &self.inner;
-        let settings = inner.video?;
-        let mut sources = inner.video_sources.lock();
-        if !self.is_there(&address.audience) {
-            return None;
-        }
-        let source = sources.entry(address.clone()).or_insert_with(|| {
-            Arc::new(VideoSource::start(
-                Arc::clone(&inner.shared),
-                inner.mesh.clone(),
-                address.clone(),
-                settings,
-                inner.video_controls.subscribe(),
-            ))
-        });
-        Some(Arc::clone(source))
-    }
 }
 
 /// A source of audio that can be interrupted. Dropping it ends it.
@@ -416,7 +417,7 @@ pub(crate) struct Voice {
 pub(crate) struct Listened {
     pub(crate) peer: PeerId,
     pub(crate) heard: Duration,
-    /// The peer told; otherwise it is what was sent to it.
+    /// The peer told, or was sent nothing; otherwise it is what was sent to it.
     pub(crate) told: bool,
 }
 
@@ -436,16 +437,16 @@ impl Voice {
     /// Drops what is queued at once, and answers, at the latest after `patience`, what each peer has heard since the last
     /// time.
     pub(crate) async fn interrupt(&self, patience: Duration) -> Vec<Listened> {
-        let Some(log) = self.source.stop().await else { return Vec::new() };
+        let Some(logs) = self.source.stop().await else { return Vec::new() };
         let inner = &self.sending.inner;
-        let peers = inner.shared.roster.listeners(&self.audience);
-        let Some(end) = log.end() else {
-            return peers.into_iter().map(|peer| Listened { peer, heard: Duration::ZERO, told: true }).collect();
-        };
         let ask = |peer: PeerId| {
             let mut played = inner.played.subscribe();
-            let log = &log;
+            let log = logs.get(&peer);
             async move {
+                let Some((log, end)) = log.and_then(|log| Some((log, log.end()?))) else {
+                    // It came later, or was told other things meanwhile.
+                    return Listened { peer, heard: Duration::ZERO, told: true };
+                };
                 let is_asked = inner.mesh.ask_played(&peer, end);
                 let until = match is_asked {
                     true => tokio::time::timeout(patience, answer_of(&peer, &mut played)).await.ok(),
@@ -455,6 +456,7 @@ impl Voice {
                 Listened { peer, heard, told: until.is_some() }
             }
         };
+        let peers = inner.shared.roster.listeners(&self.audience);
         futures_util::future::join_all(peers.into_iter().map(ask)).await
     }
 }
@@ -472,7 +474,10 @@ async fn answer_of(peer: &PeerId, played: &mut broadcast::Receiver<(PeerId, RtpT
 
 #[cfg(test)]
 mod tests {
+    use std::{sync::atomic::AtomicUsize, thread};
+
     use async_trait::async_trait;
+    use remotemedia_codecs::test_media::Clip;
     use remotemedia_mesh::{Signaler, SignalingError, SignalingEvent, SignalingMessage};
 
     use super::*;
@@ -528,5 +533,41 @@ mod tests {
         assert_eq!((send().await, sources()), ((Some(()), Some(())), (1, 1)));
         sending.peer_gone(&bob);
         assert_eq!((send().await, sources()), ((None, None), (0, 0)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn once_it_is_muted_no_picture_is_taken_from_a_camera_thread_either() {
+        let sending = sending();
+        let frame = Arc::new(Clip::new(1, 64, 64).frame(0));
+        let (calls, is_over) = (AtomicUsize::new(0), AtomicBool::new(false));
+        let runtime = tokio::runtime::Handle::current();
+        let mut taken = 0;
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                let _runtime = runtime.enter();
+                while !is_over.load(Ordering::Acquire) {
+                    sending.send_video(Audience::All, Arc::clone(&frame));
+                    calls.fetch_add(1, Ordering::AcqRel);
+                }
+            });
+            // A call that had begun before, and one whole.
+            let two_calls = || {
+                let until = calls.load(Ordering::Acquire) + 2;
+                while calls.load(Ordering::Acquire) < until {
+                    thread::yield_now();
+                }
+            };
+            for _ in 0..2_000 {
+                two_calls();
+                sending.set_muted(MediaKind::Video, true);
+                two_calls();
+                taken += sending.inner.video_sources.lock().len();
+                sending.set_muted(MediaKind::Video, false);
+            }
+            two_calls();
+            is_over.store(true, Ordering::Release);
+        });
+        assert_eq!(taken, 0, "sources that were made behind the back of who muted");
+        assert!(!sending.inner.video_sources.lock().is_empty(), "what is not muted is taken");
     }
 }

@@ -1,5 +1,6 @@
 //! The transport: what an application holds.
 
+mod live;
 mod messages;
 mod native;
 mod peers;
@@ -11,16 +12,16 @@ mod speaker;
 
 use std::{fmt, sync::Arc};
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use remotemedia_media::PeerId;
 use remotemedia_mesh::{Network, Signaler};
 use remotemedia_runtime_core::{node::NodeRegistry, runner::PipelineRunner};
 use tokio::sync::{Mutex as AsyncMutex, broadcast};
 
 pub use self::peers::{PeerInfo, PeerMetrics, ReceiveMetrics};
-use self::running::Running;
 pub use self::send::{BroadcastFailure, BroadcastStats};
 pub use self::speaker::{Heard, Interruption, Speaker};
+use self::{live::Live, running::Running};
 pub use crate::{
     codec_config::{AudioCodec, VideoCodec},
     config::{ConfigOptions, DataChannelMode, JitterMode, TurnServer, WebRtcTransportConfig},
@@ -89,6 +90,7 @@ struct Inner {
     /// Held while starting and shutting down, so that each happens once.
     lifecycle: AsyncMutex<()>,
     running: RwLock<Option<Arc<Running>>>,
+    live: Mutex<Live>,
     events: broadcast::Sender<TransportEvent>,
     pipelines: PipelineRunner,
 }
@@ -119,6 +121,7 @@ impl WebRtcTransport {
                 environment,
                 lifecycle: AsyncMutex::new(()),
                 running: RwLock::new(None),
+                live: Mutex::default(),
                 events,
                 pipelines: PipelineRunner::with_registry(nodes.unwrap_or_else(|| Arc::new(native::registry()))),
             }),
@@ -138,13 +141,16 @@ impl WebRtcTransport {
         if self.inner.running.read().is_some() {
             return Ok(());
         }
-        let running = Running::start(&self.inner.settings, &self.inner.environment, &self.inner.events).await?;
+        let Inner { settings, environment, events, live, .. } = &*self.inner;
+        let live = live.lock().clone();
+        let running = Running::start(settings, environment, events, &live).await?;
         *self.inner.running.write() = Some(Arc::new(running));
         Ok(())
     }
 
     /// Ends every connection, tells the peers and leaves the signaling server. A transport that does not run stays as
-    /// it is; one that was shut down can be started again.
+    /// it is; one that was shut down can be started again, with what [`WebRtcTransport::configure`] and
+    /// [`WebRtcTransport::mute`] have set.
     ///
     /// # Errors
     ///

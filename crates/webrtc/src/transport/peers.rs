@@ -189,7 +189,7 @@ impl WebRtcTransport {
         Ok(self.running()?.mesh.receive_buffer())
     }
 
-    /// Changes settings, on live connections too.
+    /// Changes settings, on live connections too. They hold after a shutdown and another start as well.
     ///
     /// # Errors
     ///
@@ -215,25 +215,10 @@ impl WebRtcTransport {
                 "between jitter_buffer_min_ms and jitter_buffer_max_ms",
             ));
         }
-        let sending = &running.engine.sending;
-        if let Some(kbps) = options.audio_bitrate_kbps {
-            sending.set_audio_bitrate(Bitrate::from_kbps(kbps));
-        }
-        sending.change_video(|video| {
-            if let Some(kbps) = options.target_bitrate_kbps {
-                video.bitrate = Bitrate::from_kbps(kbps);
-            }
-            if let Some(fps) = options.video_framerate {
-                video.framerate = fps;
-            }
-            if let Some(adaptive) = options.adaptive_bitrate_enabled {
-                video.adaptive = adaptive;
-            }
-        });
-        if let Some(start) = start {
-            running.engine.set_playout(|playout| playout.start = start);
-        }
-        sending.update_bounds().map_err(super::running::config_error)
+        let mut live = self.inner.live.lock();
+        running.apply(&options)?;
+        live.keep(options);
+        Ok(())
     }
 }
 

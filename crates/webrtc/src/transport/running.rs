@@ -12,7 +12,7 @@ use remotemedia_mesh::{Mesh, MeshError, MeshEvent, MeshEvents, Signaler};
 use tokio::{sync::broadcast, time::MissedTickBehavior};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::Environment;
+use super::{Environment, live::Live};
 use crate::{
     config::Settings,
     engine::{Engine, Executor, Sending},
@@ -38,6 +38,7 @@ impl Running {
         settings: &Settings,
         environment: &Environment,
         events: &broadcast::Sender<TransportEvent>,
+        live: &Live,
     ) -> Result<Self> {
         let mut mesh_config = settings.mesh.clone();
         let (signaler, signaling): (Arc<dyn Signaler>, _) = match &environment.signaler {
@@ -70,9 +71,8 @@ impl Running {
         tokio::spawn(stop.clone().run_until_cancelled_owned(forward));
         let losses = follow_losses(mesh.clone(), engine.sending.clone());
         tokio::spawn(stop.clone().run_until_cancelled_owned(losses));
-        mesh.start().await;
         let has_messages = settings.data_channel.is_some();
-        Ok(Self {
+        let running = Self {
             mesh,
             engine,
             has_messages,
@@ -80,7 +80,10 @@ impl Running {
             signaling_connected,
             stop: stop.clone(),
             _tasks: stop.drop_guard(),
-        })
+        };
+        running.take_over(live)?;
+        running.mesh.start().await;
+        Ok(running)
     }
 
     pub(super) fn is_signaling_connected(&self) -> bool {

@@ -44,9 +44,10 @@ pub struct Speaker {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Interruption {
-    /// What each connected peer has heard, or will have heard when what is on its way has arrived.
+    /// What each connected peer has heard, or will have heard when what is on its way has arrived. One that was sent nothing, since
+    /// it came later or was sent other audio all the while, has heard nothing.
     pub peers: BTreeMap<PeerId, Heard>,
-    /// How much was dropped without having been sent.
+    /// How much was dropped without having been sent, of what had been taken.
     pub dropped: Duration,
 }
 
@@ -88,15 +89,14 @@ impl WebRtcTransport {
         Ok(Speaker { voices: voices.into() })
     }
 
-    /// Sends no more media of this kind to anybody, whatever is given to it, until [`WebRtcTransport::unmute`]. Sound fades out
-    /// within 20 ms.
+    /// Sends no more media of this kind to anybody, whatever is given to it, until [`WebRtcTransport::unmute`], also after a
+    /// shutdown and another start. Sound fades out within 20 ms.
     ///
     /// # Errors
     ///
     /// [`WebRtcError::NotStarted`].
     pub fn mute(&self, kind: MediaKind) -> Result<()> {
-        self.running()?.engine.sending.set_muted(kind, true);
-        Ok(())
+        self.set_muted(kind, true)
     }
 
     /// Sends media of this kind again. Pictures begin with a keyframe.
@@ -105,7 +105,14 @@ impl WebRtcTransport {
     ///
     /// [`WebRtcError::NotStarted`].
     pub fn unmute(&self, kind: MediaKind) -> Result<()> {
-        self.running()?.engine.sending.set_muted(kind, false);
+        self.set_muted(kind, false)
+    }
+
+    fn set_muted(&self, kind: MediaKind, muted: bool) -> Result<()> {
+        let running = self.running()?;
+        let mut live = self.inner.live.lock();
+        running.engine.sending.set_muted(kind, muted);
+        live.keep_muted(kind, muted);
         Ok(())
     }
 
@@ -121,8 +128,8 @@ impl WebRtcTransport {
 
 impl Speaker {
     /// Says `audio`, of any rate, channel count and length, after what it was given before. Returns as soon as there is room
-    /// for it among the 60 s that wait at most. Cancelled while it waits, it may have been taken for some of several peers.
-    /// A peer that is not there hears nothing of it.
+    /// for it among the 60 s that wait at most; interrupted while it waits, it is dropped. Cancelled while it waits, it may have
+    /// been taken for some of several peers. A peer that is not there hears nothing of it.
     pub async fn play(&self, audio: impl Into<Arc<AudioFrame>>) {
         let frame = audio.into();
         join_all(self.voices.iter().map(|voice| voice.push(Arc::clone(&frame)))).await;
@@ -133,7 +140,8 @@ impl Speaker {
         self.voices.iter().map(Voice::queued).max().unwrap_or_default()
     }
 
-    /// Returns once everything has been said.
+    /// Returns once everything that was given to [`Speaker::play`] before has been said or dropped, to the last sample. What is
+    /// given meanwhile goes on being said.
     pub async fn finished(&self) {
         join_all(self.voices.iter().map(Voice::drained)).await;
     }

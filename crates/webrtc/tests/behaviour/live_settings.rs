@@ -105,6 +105,31 @@ fn the_audio_bitrate_changes_what_is_sent() {
 }
 
 #[test]
+fn what_was_configured_holds_when_the_transport_is_started_again() {
+    run_virtual(125, |network| async move {
+        let world = World::clean(network);
+        let alice = world
+            .join_with("alice", |c| {
+                c.enable_audio = false;
+                c.video_codec = VideoCodec::vp8().size(SIZE.0, SIZE.1).framerate(25).bitrate_kbps(600);
+            })
+            .await;
+        let _bob = world.join("bob").await;
+        alice.configure(video_target(300)).await.unwrap();
+        alice.configure(video_target(150)).await.unwrap();
+        // What is not mentioned stays.
+        alice.configure(ConfigOptions { video_framerate: Some(20), ..Default::default() }).await.unwrap();
+        alice.shutdown().await.unwrap();
+        alice.start().await.unwrap();
+        alice.connect_peer("bob").await.unwrap();
+        film(&alice);
+        sleep(Duration::from_secs(3)).await;
+        let rate = rate_over(&alice, 4).await;
+        assert!((100..=200).contains(&rate), "{rate} kbit/s at a target of 150");
+    });
+}
+
+#[test]
 fn a_frame_rate_that_h264_is_tuned_for_shares_the_bitrate_among_that_many_pictures() {
     run_virtual(123, |network| async move {
         let world = World::clean(network);

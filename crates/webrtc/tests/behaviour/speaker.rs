@@ -18,6 +18,13 @@ fn clip_of_sound(seconds: usize) -> Arc<AudioFrame> {
     frame
 }
 
+/// A decoder goes on with a sound that stops in the middle, but not with what ends in as much silence.
+const PAUSE: Duration = Duration::from_millis(100);
+
+fn silence() -> AudioFrame {
+    AudioFrame::new(vec![0.0; 4_800], 48_000, 1).unwrap()
+}
+
 /// Listens to the bot until `end`, and answers for how long sound was heard.
 fn keep_listening(listener: &WebRtcTransport, end: Instant) -> JoinHandle<(Duration, Vec<f32>)> {
     let listener = listener.clone();
@@ -78,15 +85,13 @@ fn a_speaker_that_was_interrupted_says_what_comes_next_and_counts_anew() {
         sleep(Duration::from_secs(1)).await;
         assert_eq!(speaker.interrupt().await.heard("alice"), Duration::ZERO, "nothing was said in between");
         speaker.play(clip_of_sound(1)).await;
-        // A decoder goes on with a sound that stops in the middle.
-        let pause = Duration::from_millis(100);
-        speaker.play(AudioFrame::new(vec![0.0; 4_800], 48_000, 1).unwrap()).await;
+        speaker.play(silence()).await;
         speaker.finished().await;
         sleep(Duration::from_millis(200)).await;
         let second = speaker.interrupt().await.heard("alice");
-        assert!(second.abs_diff(Duration::from_secs(1) + pause) <= Duration::from_millis(20), "{second:?}");
+        assert!(second.abs_diff(Duration::from_secs(1) + PAUSE) <= Duration::from_millis(20), "{second:?}");
         let (truth, _) = listening.await.unwrap();
-        let told = first + second - pause;
+        let told = first + second - PAUSE;
         assert!(truth.abs_diff(told) <= Duration::from_millis(40), "{truth:?} were heard, told {told:?}");
         assert_eq!(speaker.interrupt().await.heard("nobody"), Duration::ZERO);
     });
@@ -115,6 +120,142 @@ fn a_speaker_takes_a_minute_ahead_of_what_it_says_however_long_the_pieces_are() 
             assert!(near(dropped, Duration::from_secs(53)), "{piece}: {dropped:?} dropped");
         });
     }
+}
+
+#[test]
+fn waiting_for_the_end_keeps_nobody_from_asking_playing_and_interrupting() {
+    run_virtual(365, |network| async move {
+        let world = World::clean(network);
+        let (bot, alice) = (world.join("bot").await, world.join("alice").await);
+        alice.connect_peer("bot").await.unwrap();
+        let speaker = bot.speaker(Target::peer("alice").unwrap()).unwrap();
+        let near = |a: Duration, b: Duration| a.abs_diff(b) <= Duration::from_millis(100);
+        speaker.play(clip_of_sound(2)).await;
+        let waiter = speaker.clone();
+        let begin = Instant::now();
+        let waiting = tokio::spawn(async move {
+            waiter.finished().await;
+            begin.elapsed()
+        });
+        sleep(Duration::from_millis(500)).await;
+        assert!(near(speaker.queued(), Duration::from_millis(1_500)), "{:?}", speaker.queued());
+        speaker.play(clip_of_sound(1)).await;
+        assert!(near(begin.elapsed(), Duration::from_millis(500)), "played after {:?}", begin.elapsed());
+        let dropped = speaker.interrupt().await.dropped;
+        assert!(near(dropped, Duration::from_millis(2_500)), "{dropped:?}");
+        let waited = timeout(Duration::from_secs(1), waiting).await.expect("the end").unwrap();
+        assert!(near(waited, Duration::from_millis(500)), "what is dropped is over, but {waited:?}");
+        // What comes while somebody waits is not waited for.
+        speaker.play(clip_of_sound(1)).await;
+        let begin = Instant::now();
+        let (waited, ()) = tokio::join!(
+            async {
+                speaker.finished().await;
+                begin.elapsed()
+            },
+            speaker.play(clip_of_sound(1)),
+        );
+        assert!(near(waited, Duration::from_secs(1)), "{waited:?}");
+        speaker.finished().await;
+        assert!(near(begin.elapsed(), Duration::from_secs(2)), "{:?}", begin.elapsed());
+        speaker.finished().await;
+    });
+}
+
+#[test]
+fn everything_has_been_sent_when_a_speaker_has_finished_however_odd_its_pieces_are() {
+    for rate in [16_000, 24_000, 44_100, 48_000] {
+        run_virtual(366, move |network| async move {
+            let world = World::clean(network);
+            let (bot, alice) = (world.join("bot").await, world.join("alice").await);
+            alice.connect_peer("bot").await.unwrap();
+            let listening = keep_listening(&alice, Instant::now() + Duration::from_secs(3));
+            sleep(Duration::from_secs(1)).await;
+            let speaker = bot.speaker(Target::peer("alice").unwrap()).unwrap();
+            // 30 ms, the sound of which begins after the 20 that fill a frame.
+            let (frame, rest) = (rate / 50, rate / 100);
+            let RuntimeData::Audio { frame: sound } = tone(rate as u32, 0, rest, &[0.3]) else { unreachable!() };
+            let samples = [vec![0.0; frame], sound.samples().to_vec()].concat();
+            speaker.play(AudioFrame::new(samples, rate as u32, 1).unwrap()).await;
+            let begin = Instant::now();
+            speaker.finished().await;
+            assert!(begin.elapsed() < Duration::from_millis(50), "{:?}", begin.elapsed());
+            drop(speaker);
+            let (_, heard) = listening.await.unwrap();
+            let loud = heard.chunks_exact(48).filter(|part| level(part) > 0.02).count();
+            println!("of the last 10 ms at {rate} Hz {loud} were heard");
+            assert!(loud >= 8, "of the last 10 ms at {rate} Hz {loud} were heard");
+        });
+    }
+}
+
+#[test]
+fn what_is_played_while_an_interruption_is_answered_is_said() {
+    run_virtual(367, |network| async move {
+        let world = World::clean(network);
+        let (bot, alice) = (world.join("bot").await, world.join("alice").await);
+        alice.connect_peer("bot").await.unwrap();
+        let listening = keep_listening(&alice, Instant::now() + Duration::from_secs(6));
+        let speaker = bot.speaker(Target::peer("alice").unwrap()).unwrap();
+        for piece in [30, 30] {
+            speaker.play(clip_of_sound(piece)).await;
+        }
+        // There is no room for it: it waits.
+        let late = speaker.clone();
+        let waiting = tokio::spawn(async move { late.play(clip_of_sound(30)).await });
+        sleep(Duration::from_secs(1)).await;
+        let (interruption, ()) = tokio::join!(speaker.interrupt(), speaker.play(clip_of_sound(1)));
+        assert!(waiting.is_finished(), "what waited for room is dropped as well");
+        speaker.play(silence()).await;
+        speaker.finished().await;
+        sleep(Duration::from_millis(200)).await;
+        let second = speaker.interrupt().await;
+        let near = |a: Duration, b: Duration, error| a.abs_diff(b) <= Duration::from_millis(error);
+        assert!(near(second.heard("alice"), Duration::from_secs(1) + PAUSE, 20), "{second:?}");
+        assert_eq!(second.dropped, Duration::ZERO);
+        let (truth, _) = listening.await.unwrap();
+        let told = interruption.heard("alice") + second.heard("alice") - PAUSE;
+        assert!(near(truth, told, 40), "{truth:?} were heard, told {told:?}");
+    });
+}
+
+#[test]
+fn of_what_was_said_to_all_each_has_heard_what_was_said_while_it_was_there() {
+    run_virtual(368, |network| async move {
+        let world = World::clean(network);
+        let (bot, alice) = (world.join("bot").await, world.join("alice").await);
+        let (carol, dave) = (world.join("carol").await, world.join("dave").await);
+        alice.connect_peer("bot").await.unwrap();
+        let until = Instant::now() + Duration::from_secs(13);
+        let alice_listens = keep_listening(&alice, until);
+        let speaker = bot.speaker(Target::All).unwrap();
+        speaker.play(clip_of_sound(10)).await;
+        speaker.play(silence()).await;
+        sleep(Duration::from_secs(8)).await;
+        carol.connect_peer("bot").await.unwrap();
+        let carol_listens = keep_listening(&carol, until);
+        speaker.finished().await;
+        sleep(Duration::from_millis(500)).await;
+        // Nobody listens there: asked, it would not answer.
+        dave.connect_peer("bot").await.unwrap();
+        let begin = Instant::now();
+        let interruption = speaker.interrupt().await;
+        let answered = begin.elapsed();
+        assert!(answered < Duration::from_millis(500), "{answered:?}");
+        for (name, listens, about) in [("alice", alice_listens, 10_000), ("carol", carol_listens, 1_800)] {
+            let heard = interruption.peers[name];
+            let (truth, _) = listens.await.unwrap();
+            println!("{name} heard {truth:?}, told {heard:?}");
+            assert!(heard.is_measured, "{name}");
+            assert!(
+                truth.abs_diff(heard.duration - PAUSE) <= Duration::from_millis(40),
+                "{name}: {truth:?}, {heard:?}"
+            );
+            assert!(truth.abs_diff(Duration::from_millis(about)) <= Duration::from_millis(400), "{name}: {truth:?}");
+        }
+        let dave = interruption.peers["dave"];
+        assert!(dave.is_measured && dave.duration.is_zero(), "{dave:?}");
+    });
 }
 
 #[test]
@@ -182,5 +323,35 @@ fn muted_media_is_not_sent_and_comes_back() {
             assert_eq!(of_kind.map(|(.., muted)| *muted).collect::<Vec<_>>(), [true, false], "{kind:?}");
         }
         sending.abort();
+    });
+}
+
+#[test]
+fn who_was_muted_stays_so_when_the_transport_is_started_again() {
+    run_virtual(369, |network| async move {
+        let world = World::clean(network);
+        let (bot, alice) = (world.join("bot").await, world.join("alice").await);
+        alice.connect_peer("bot").await.unwrap();
+        for kind in [MediaKind::Audio, MediaKind::Video] {
+            bot.mute(kind).unwrap();
+        }
+        bot.shutdown().await.unwrap();
+        bot.start().await.unwrap();
+        alice.connect_peer("bot").await.unwrap();
+        let clip = clip();
+        let send = async || {
+            bot.send_to_peer("alice", &RuntimeData::from(picture(&clip, 1))).await.unwrap();
+            bot.send_to_peer("alice", &tone(48_000, 0, 48_000, &[0.3])).await.unwrap();
+        };
+        let sees = async || timeout(Duration::from_secs(1), alice.recv_video("bot")).await.is_ok();
+        let loudness = async || level(&listen(&alice, "bot", Instant::now() + Duration::from_secs(1)).await);
+        assert!(bot.is_muted(MediaKind::Audio).unwrap() && bot.is_muted(MediaKind::Video).unwrap());
+        let ((), loud, seen) = tokio::join!(send(), loudness(), sees());
+        assert!(loud < 0.001 && !seen, "{loud}, {seen}");
+        for kind in [MediaKind::Audio, MediaKind::Video] {
+            bot.unmute(kind).unwrap();
+        }
+        let ((), loud, seen) = tokio::join!(send(), loudness(), sees());
+        assert!(loud > 0.1 && seen, "{loud}, {seen}");
     });
 }
