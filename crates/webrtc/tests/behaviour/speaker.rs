@@ -64,6 +64,12 @@ fn what_a_caller_has_heard_of_an_interrupted_answer_is_known_to_a_frame() {
             assert!(heard.is_measured && heard.duration == interruption.heard("alice"));
             assert!(error <= Duration::from_millis(20), "{heard:?} but {truth:?} were heard");
             assert!(answered < Duration::from_millis(500), "{answered:?}");
+            // What is sent ahead of its time, the frame in which it fades out and one in the encoder: no more leaves after the
+            // interruption.
+            assert!(
+                truth <= said + Duration::from_millis(80),
+                "{truth:?} were heard of what was interrupted after {said:?}"
+            );
             assert!(interruption.dropped > Duration::from_secs(15), "{:?}", interruption.dropped);
             let step = samples.windows(2).map(|pair| (pair[1] - pair[0]).abs()).fold(0.0, f32::max);
             assert!(step < 0.05, "no click, but a step of {step}");
@@ -211,7 +217,7 @@ fn what_is_played_while_an_interruption_is_answered_is_said() {
         sleep(Duration::from_millis(200)).await;
         let second = speaker.interrupt().await;
         let near = |a: Duration, b: Duration, error| a.abs_diff(b) <= Duration::from_millis(error);
-        assert!(near(second.heard("alice"), Duration::from_secs(1) + PAUSE, 20), "{second:?}");
+        assert!(near(second.heard("alice"), Duration::from_secs(1) + PAUSE, 40), "{second:?}");
         assert_eq!(second.dropped, Duration::ZERO);
         let (truth, _) = listening.await.unwrap();
         let told = interruption.heard("alice") + second.heard("alice") - PAUSE;
