@@ -42,6 +42,6 @@ fn text(selector: &str) -> String {
 }
 
 /// The nodes in the drawing that say how long they take.
-const TIMES: &str = "[...document.querySelectorAll('#graph .node.inner')]
+pub(crate) const TIMES: &str = "[...document.querySelectorAll('#graph .node.inner')]
     .filter((node) => /^[\\d.]+ (µs|ms) mean/.test(node.querySelector('.figure').textContent))
     .map((node) => node.querySelector('.id').textContent)";

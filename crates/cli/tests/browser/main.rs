@@ -36,6 +36,7 @@ mod killed;
 mod knobs;
 mod layout;
 mod loss;
+mod menu;
 mod name_taken;
 mod no_common_codec;
 mod not_joined;

@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep};
 use crate::world::World;
 
 const EARS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/voice_agent.yaml");
-const ROUNDS: u64 = 40;
+const ROUNDS: u64 = 80;
 const FRAME: usize = 960;
 
 /// From the first sample of the caller's speech, as it is handed to the transport, to the last of the agent's that leaves.
