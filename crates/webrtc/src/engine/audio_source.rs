@@ -68,6 +68,8 @@ impl AudioSource {
         let (queue, waiting) = audio_queue(u32::try_from(capacity.as_millis()).unwrap_or(u32::MAX));
         let stamper = AudioStamper::new(shared.clock);
         let reframer = Reframer::new(settings.sample_rate, settings.channels);
+        // One that begins muted has nothing to fade out.
+        let gain = if controls.borrow().muted { 0.0 } else { 1.0 };
         let task = Task {
             shared,
             mesh,
@@ -80,7 +82,7 @@ impl AudioSource {
             due: None,
             waiting,
             logs: Logs::new(),
-            gain: 1.0,
+            gain,
             tail: 0,
         };
         let stop = CancellationToken::new();
