@@ -74,6 +74,7 @@ impl AudioSink {
             position: Duration::ZERO,
             mesh,
             asked: None,
+            sounded: None,
         };
         tokio::spawn(task.run());
         Self { requests, stats }
@@ -111,6 +112,8 @@ struct Task {
     position: Duration,
     mesh: Mesh,
     asked: Option<Asked>,
+    /// Up to where the peer's audio was played out.
+    sounded: Option<RtpTimestamp>,
 }
 
 /// The peer wants to know when its audio was played out up to `until`.
@@ -200,6 +203,7 @@ impl Task {
         self.time = MediaTime::default();
         self.playout = None;
         self.phase = PullPhase::default();
+        self.sounded = None;
     }
 
     fn take(&mut self, item: Option<TrackItem>) {
@@ -281,11 +285,17 @@ impl Task {
 }
 
 impl Task {
-    /// Tells the peer how far its audio was played out, if it asked and it is time.
+    /// Notes how far the peer's audio was played out, and tells it if it asked and it is time.
     fn answer(&mut self, pulled: Pulled, sample_rate: u32, clock_rate: u32) {
-        let (Some(asked), Some(first)) = (&mut self.asked, pulled.timestamp) else { return };
+        let Some(first) = pulled.timestamp else { return };
         let sounded = pulled.from_packets as u64 * u64::from(clock_rate) / u64::from(sample_rate);
         let until = first + u32::try_from(sounded).unwrap_or(0);
+        // While nothing comes, the position stands still before the end of what was played last.
+        let is_end =
+            |last: &RtpTimestamp| i64::from(last.since(until)) <= i64::from(clock_rate) && last.since(until) > 0;
+        let until = self.sounded.filter(is_end).unwrap_or(until);
+        self.sounded = Some(until);
+        let Some(asked) = &mut self.asked else { return };
         asked.dry = if pulled.from_packets == 0 { asked.dry + 1 } else { 0 };
         if until.since(asked.until) >= 0 || asked.dry >= DRY {
             self.mesh.tell_played(&self.origin.peer, until);

@@ -68,6 +68,7 @@ impl AudioSource {
         let (queue, waiting) = audio_queue(u32::try_from(capacity.as_millis()).unwrap_or(u32::MAX));
         let stamper = AudioStamper::new(shared.clock);
         let reframer = Reframer::new(settings.sample_rate, settings.channels);
+        // One that begins muted has nothing to fade out.
         let gain = if controls.borrow().muted { 0.0 } else { 1.0 };
         let task = Task {
             shared,
