@@ -34,7 +34,10 @@ fn each_pipeline_of_the_examples_runs_in_a_call_with_a_browser() {
         let chosen = Instant::now();
         page.eval(&format!("await remotemedia.setPipeline({name:?})"));
         page.wait_until(&format!("remotemedia.state().pipeline === {name:?}"), SOON);
-        page.wait_until(&format!("({TIMES}).length > 0"), SOON);
+        // The broadcast's first output is the picture as it came, past all nodes.
+        if name != "broadcast_tiers" {
+            page.wait_until(&format!("({TIMES}).length > 0"), SOON);
+        }
         if pictures {
             page.wait_until(&format!("(await probe.rate({BOT:?}, 500)) > 5"), SOON);
         }
