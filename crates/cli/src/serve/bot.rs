@@ -147,7 +147,11 @@ impl Bot {
                 TransportEvent::VideoUnavailable { peer, ours, theirs } => no_video(&peer, &ours, &theirs),
                 TransportEvent::IceServerFailed { peer, server } => server_failed(&peer, &server),
                 TransportEvent::PipelineControl { peer, message } => {
-                    if let Some(peer) = peer {
+                    // What a pipeline says while it is emptied, since its peer leaves it, is about nobody who is in it.
+                    if let Some(peer) = peer
+                        && !self.is_moving(peer.as_str())
+                        && self.stats(peer.as_str()).await.is_some()
+                    {
                         self.said().insert(peer, Said { message, at: Instant::now() });
                     }
                     continue;
@@ -211,6 +215,10 @@ impl Bot {
         let failed = || TuningError::Failed { peer: peer.to_owned() };
         let session = attachment.session(peer).ok_or_else(failed)?;
         tuning::turn(&session, node, self.pipelines.registry(), changes).await
+    }
+
+    fn is_moving(&self, peer: &str) -> bool {
+        self.moving.lock().unwrap_or_else(PoisonError::into_inner).contains(peer)
     }
 
     /// How the connection to a peer does; `None` if there is none.

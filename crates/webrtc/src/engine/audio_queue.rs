@@ -2,7 +2,10 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -26,6 +29,9 @@ pub(super) type Stop = oneshot::Sender<Logs>;
 pub(super) struct QueueInput {
     shared: Arc<Shared>,
     room: Arc<Semaphore>,
+    /// How many milliseconds the frames take that are queued. The semaphore does not tell: whoever waits for room holds what there
+    /// is.
+    taken_ms: Arc<AtomicU32>,
     capacity_ms: u32,
     done: watch::Receiver<u64>,
 }
@@ -65,7 +71,34 @@ struct Line {
 #[derive(Debug)]
 pub(super) struct Queued {
     pub(super) frame: Arc<AudioFrame>,
-    pub(super) room: OwnedSemaphorePermit,
+    pub(super) room: Room,
+}
+
+/// Milliseconds of the queue. Dropping it gives back what is left.
+#[derive(Debug)]
+pub(super) struct Room {
+    permit: OwnedSemaphorePermit,
+    taken_ms: Arc<AtomicU32>,
+}
+
+impl Room {
+    fn new(permit: OwnedSemaphorePermit, taken_ms: &Arc<AtomicU32>) -> Self {
+        taken_ms.fetch_add(permit.num_permits() as u32, Relaxed);
+        Self { permit, taken_ms: Arc::clone(taken_ms) }
+    }
+
+    /// Gives back all but `millis`.
+    pub(super) fn keep(&mut self, millis: usize) {
+        if let Some(rest) = self.permit.split(self.permit.num_permits().saturating_sub(millis)) {
+            self.taken_ms.fetch_sub(rest.num_permits() as u32, Relaxed);
+        }
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.taken_ms.fetch_sub(self.permit.num_permits() as u32, Relaxed);
+    }
 }
 
 /// What a source has to do.
@@ -83,14 +116,14 @@ pub(super) fn audio_queue(capacity_ms: u32) -> (QueueInput, QueueOutput) {
     let shared = Arc::new(Shared::default());
     let room = Arc::new(Semaphore::new(capacity_ms as usize));
     let (done, told) = watch::channel(0);
-    (QueueInput { shared: Arc::clone(&shared), room, capacity_ms, done: told }, QueueOutput { shared, done })
+    let taken_ms = Arc::default();
+    (QueueInput { shared: Arc::clone(&shared), room, taken_ms, capacity_ms, done: told }, QueueOutput { shared, done })
 }
 
 impl QueueInput {
     /// How much is queued.
     pub(super) fn queued(&self) -> Duration {
-        let free = u32::try_from(self.room.available_permits()).unwrap_or(u32::MAX);
-        Duration::from_millis(self.capacity_ms.saturating_sub(free).into())
+        Duration::from_millis(self.taken_ms.load(Relaxed).into())
     }
 
     /// Queues `frame`, waiting while there is no room. Cancelled, it has queued nothing.
@@ -105,7 +138,7 @@ impl QueueInput {
         if line.is_closed || line.cleared != cleared {
             return;
         }
-        line.frames.push_back(Queued { frame, room });
+        line.frames.push_back(Queued { frame, room: Room::new(room, &self.taken_ms) });
         line.pushed += 1;
         drop(line);
         self.shared.changed.notify_one();

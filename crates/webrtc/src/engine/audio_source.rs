@@ -7,14 +7,14 @@ use remotemedia_media::{AudioFrame, Bitrate, Codec, MediaKind, PeerId, RtpTimest
 use remotemedia_mesh::Mesh;
 use remotemedia_rtp::OutgoingPacket;
 use tokio::{
-    sync::{OwnedSemaphorePermit, watch},
+    sync::watch,
     time::{Instant, sleep_until},
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
     EngineShared,
-    audio_queue::{Logs, Next, QueueInput, QueueOutput, Queued, Stop, audio_queue},
+    audio_queue::{Logs, Next, QueueInput, QueueOutput, Queued, Room, Stop, audio_queue},
     clock::{AUDIO_GAP, AudioStamper},
     reframe::Reframer,
     roster::{Address, Listener},
@@ -181,7 +181,7 @@ impl Task {
 
     /// Sends what fills whole frames, each when it is its turn; what is asked meanwhile ends it. Of `room`, which all of it took
     /// in the queue, it gives back what is no longer taken.
-    async fn send_ready(&mut self, mut marker: bool, mut room: Option<&mut OwnedSemaphorePermit>) -> Option<Stop> {
+    async fn send_ready(&mut self, mut marker: bool, mut room: Option<&mut Room>) -> Option<Stop> {
         while self.reframer.has(self.samples()) {
             if let Some(stop) = self.wait_for_turn().await {
                 return Some(stop);
@@ -190,7 +190,7 @@ impl Task {
             self.send(pcm, &mut marker, FRAME).await;
             if let Some(room) = &mut room {
                 let waiting = self.reframer.len() * 1_000 / self.settings.sample_rate as usize;
-                drop(room.split(room.num_permits().saturating_sub(waiting)));
+                room.keep(waiting);
             }
         }
         None

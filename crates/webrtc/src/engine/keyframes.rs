@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 /// Requests within this time of a keyframe are answered by it: it is on its way. Keyframes that bridge a gap are at least so
@@ -15,14 +16,15 @@ const SPACING: Duration = Duration::from_millis(250);
 #[derive(Debug, Default)]
 pub(super) struct KeyframeWishes {
     asked: AtomicBool,
-    gap: AtomicBool,
+    /// When something that was encoded did not get out. No keyframe made before helps.
+    gap: Mutex<Option<Instant>>,
 }
 
 /// What waited when a picture's turn came.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Wishes {
     asked: bool,
-    gap: bool,
+    gap: Option<Instant>,
 }
 
 impl KeyframeWishes {
@@ -31,35 +33,41 @@ impl KeyframeWishes {
         self.asked.store(true, Ordering::Release);
     }
 
-    /// What was encoded did not get out. No keyframe made before now helps, so this stays until there is another.
-    pub(super) fn bridge_gap(&self) {
-        self.gap.store(true, Ordering::Release);
+    /// What was encoded before `now` did not get out. This stays until every encoder has made a keyframe since.
+    pub(super) fn bridge_gap(&self, now: Instant) {
+        *self.gap.lock() = Some(now);
     }
 
     pub(super) fn are_waiting(&self) -> bool {
-        self.asked.load(Ordering::Acquire) || self.gap.load(Ordering::Acquire)
+        self.asked.load(Ordering::Acquire) || self.gap.lock().is_some()
     }
 
-    /// When a source whose last keyframe was made at `last` may answer; `None` if at once.
+    /// When a gap may be bridged by encoders of which the last one to make a keyframe made it at `last`; `None` without a gap.
     pub(super) fn due(&self, last: Option<Instant>) -> Option<Instant> {
-        last.filter(|_| self.gap.load(Ordering::Acquire)).map(|at| at + SPACING)
+        let gap = (*self.gap.lock())?;
+        Some(last.map_or(gap, |last| gap.max(last + SPACING)))
     }
 
     pub(super) fn take(&self) -> Wishes {
-        let take = |wish: &AtomicBool| wish.swap(false, Ordering::AcqRel);
-        Wishes { asked: take(&self.asked), gap: take(&self.gap) }
+        Wishes { asked: self.asked.swap(false, Ordering::AcqRel), gap: *self.gap.lock() }
     }
 
-    /// No keyframe came of `wishes`.
-    pub(super) fn put_back(&self, wishes: Wishes) {
-        self.gap.fetch_or(wishes.gap, Ordering::AcqRel);
+    /// Every encoder has made a keyframe at `oldest` or later; `None` if one has made none yet.
+    pub(super) fn all_made(&self, oldest: Option<Instant>) {
+        self.gap.lock().take_if(|gap| oldest.is_some_and(|oldest| oldest >= *gap));
+    }
+
+    /// Nobody is there who misses anything.
+    pub(super) fn forget_gap(&self) {
+        *self.gap.lock() = None;
     }
 }
 
 impl Wishes {
     /// Whether an encoder whose last keyframe was made at `last` is to make one now.
     pub(super) fn call_for_one(self, last: Option<Instant>, now: Instant) -> bool {
-        (self.asked || self.gap) && last.is_none_or(|at| now.saturating_duration_since(at) >= SPACING)
+        let misses_one = self.gap.is_some_and(|gap| last.is_none_or(|last| last < gap));
+        (self.asked || misses_one) && last.is_none_or(|last| now.saturating_duration_since(last) >= SPACING)
     }
 }
 
@@ -67,34 +75,43 @@ impl Wishes {
 mod tests {
     use super::*;
 
-    /// When keyframes are made of pictures 33 ms apart, if one was made at 0 and `wish` comes at 66 ms.
-    fn keyframes_after(wish: impl Fn(&KeyframeWishes)) -> Vec<u64> {
+    /// When keyframes are made of pictures 33 ms apart by encoders whose last ones were made at these times, if `wish` comes at
+    /// 166 ms.
+    fn keyframes_after<const N: usize>(lasts: [u64; N], wish: impl Fn(&KeyframeWishes, Instant)) -> [Vec<u64>; N] {
         let (wishes, start) = (KeyframeWishes::default(), Instant::now());
-        let (mut last, mut made) = (Some(start), Vec::new());
-        for ms in (33..1_000).step_by(33) {
-            let now = start + Duration::from_millis(ms);
+        let at = |ms| start + Duration::from_millis(ms);
+        let mut lasts = lasts.map(at);
+        let mut made = [const { Vec::new() }; N];
+        for ms in (133..3_000).step_by(33) {
             let taken = wishes.take();
-            if taken.call_for_one(last, now) {
-                last = Some(now);
-                made.push(ms);
-            } else {
-                wishes.put_back(taken);
+            for (last, made) in lasts.iter_mut().zip(&mut made) {
+                if taken.call_for_one(Some(*last), at(ms)) {
+                    *last = at(ms);
+                    made.push(ms);
+                }
             }
-            if ms == 66 {
-                wish(&wishes);
+            wishes.all_made(lasts.iter().min().copied());
+            if ms == 166 {
+                wish(&wishes, at(ms));
             }
         }
+        assert!(!wishes.are_waiting());
         made
     }
 
     #[test]
     fn a_request_that_crosses_a_keyframe_is_answered_by_it() {
-        assert!(keyframes_after(KeyframeWishes::ask).is_empty());
+        assert_eq!(keyframes_after([100], |wishes, _| wishes.ask()), [[0u64; 0]]);
     }
 
     #[test]
     fn a_gap_soon_after_a_keyframe_is_bridged_by_one_more_as_soon_as_may_be() {
-        assert_eq!(keyframes_after(KeyframeWishes::bridge_gap), [264]);
+        assert_eq!(keyframes_after([100], KeyframeWishes::bridge_gap), [[364]]);
+    }
+
+    #[test]
+    fn each_of_two_encoders_bridges_a_gap_once_however_far_apart_their_keyframes_were() {
+        assert_eq!(keyframes_after([0, 100], KeyframeWishes::bridge_gap), [[265], [364]]);
     }
 
     #[test]
@@ -102,7 +119,9 @@ mod tests {
         let (wishes, start) = (KeyframeWishes::default(), Instant::now());
         wishes.ask();
         assert!(wishes.are_waiting() && wishes.due(Some(start)).is_none());
-        wishes.bridge_gap();
-        assert_eq!((wishes.due(None), wishes.due(Some(start))), (None, Some(start + SPACING)));
+        wishes.bridge_gap(start);
+        assert_eq!((wishes.due(None), wishes.due(Some(start))), (Some(start), Some(start + SPACING)));
+        wishes.forget_gap();
+        assert_eq!(wishes.due(Some(start)), None);
     }
 }

@@ -104,7 +104,7 @@ impl VideoSource {
 
     /// What was encoded did not reach somebody, who can go on only from a keyframe that is made from now on.
     pub(crate) fn bridge_gap(&self) {
-        self.slot.keyframes.bridge_gap();
+        self.slot.keyframes.bridge_gap(Instant::now());
         self.slot.changed.notify_one();
     }
 
@@ -174,17 +174,27 @@ impl Task {
         }
     }
 
-    /// Returns when something changed, or when it is time for the picture that is held back.
+    /// Returns when something changed, or when it is time for the picture that is held back or for one that bridges a gap.
     async fn woken(&mut self) {
+        let due = match (&self.held, &self.last) {
+            (Some(held), _) => Some(held.due),
+            (None, Some(_)) => self.slot.keyframes.due(self.newest_keyframe()),
+            (None, None) => None,
+        };
         let changed = self.slot.changed.notified();
-        match &self.held {
-            Some(held) => tokio::select! {
+        match due {
+            Some(due) => tokio::select! {
                 biased;
                 () = changed => {}
-                () = sleep_until(held.due) => {}
+                () = sleep_until(due) => {}
             },
             None => changed.await,
         }
+    }
+
+    /// When the last of the encoders to make a keyframe did so.
+    fn newest_keyframe(&self) -> Option<Instant> {
+        self.tiers.values().filter_map(|tier| tier.last_keyframe).max()
     }
 
     /// Sends a picture that came in at `at`, or holds it back if it came sooner than the frame rate allows.
@@ -211,11 +221,7 @@ impl Task {
     async fn repeat_last(&mut self) {
         let Some(last) = self.last.clone() else { return };
         // Further requests meanwhile do not put it off.
-        let mut patience = Instant::now() + KEYFRAME_PATIENCE;
-        let last_keyframe = self.tiers.values().filter_map(|tier| tier.last_keyframe).max();
-        if let Some(due) = self.slot.keyframes.due(last_keyframe) {
-            patience = patience.max(due);
-        }
+        let patience = Instant::now() + KEYFRAME_PATIENCE;
         while timeout_at(patience, self.slot.changed.notified()).await.is_ok() {
             if self.slot.waiting.lock().is_some() || self.slot.closed.load(Ordering::Acquire) {
                 // The loop looks after it.
@@ -236,18 +242,17 @@ impl Task {
             }
         }
         if by_codec.is_empty() {
+            self.slot.keyframes.forget_gap();
             return;
         }
         let wishes = self.slot.keyframes.take();
         self.tiers.retain(|codec, _| by_codec.contains_key(codec));
         for (codec, listeners) in by_codec {
-            if !self.send_tier(codec, &listeners, &frame, stamp, wishes).await {
-                self.slot.keyframes.put_back(wishes);
-            }
+            self.send_tier(codec, &listeners, &frame, stamp, wishes).await;
         }
+        self.slot.keyframes.all_made(self.tiers.values().map(|tier| tier.last_keyframe).min().flatten());
     }
 
-    /// Answers whether a keyframe was made.
     async fn send_tier(
         &mut self,
         codec: Codec,
@@ -255,7 +260,7 @@ impl Task {
         frame: &Arc<VideoFrame>,
         stamp: VideoStamp,
         wishes: Wishes,
-    ) -> bool {
+    ) {
         let controls = *self.controls.borrow_and_update();
         let bitrate = share_for_video(listeners, controls);
         let tier = match self.tiers.entry(codec) {
@@ -264,7 +269,7 @@ impl Task {
                 Ok(tier) => place.insert(tier),
                 Err(error) => {
                     tracing::error!(%codec, %error, "no video encoder");
-                    return false;
+                    return;
                 }
             },
         };
@@ -282,13 +287,13 @@ impl Task {
             if force {
                 self.slot.keyframes.ask();
             }
-            return false;
+            return;
         };
         let packets = match tier.packetizer.packetize(&encoded.data, stamp.rtp) {
             Ok(packets) => packets,
             Err(error) => {
                 tracing::warn!(%codec, %error, "an encoded picture could not be cut into packets");
-                return false;
+                return;
             }
         };
         if encoded.keyframe {
@@ -310,7 +315,6 @@ impl Task {
                 tracing::debug!(%peer, %error, "video was not sent");
             }
         }
-        encoded.keyframe
     }
 }
 

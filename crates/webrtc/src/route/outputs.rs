@@ -1,7 +1,7 @@
 //! What comes out of a pipeline, on its way to peers.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -87,17 +87,22 @@ impl Outputs {
     /// Sends what `peer` sent as it came to everybody who gets something from one of `outputs`, those of the pipeline. A shared
     /// session gives nobody back what they sent: a participant of a conference would hear themselves.
     pub(super) async fn bypass(&self, outputs: impl Iterator<Item = &str>, peer: &PeerId, data: RuntimeData) {
-        let goes_back = self.route.to == Destination::Sender && self.sender.is_none();
-        let mut targets: Vec<Target> = Vec::new();
+        let (mut all, mut peers) = (false, BTreeSet::new());
         for port in outputs {
-            let target = self.target(Some(port), Some(peer));
-            if !(targets.contains(&target) || goes_back && !self.route.outputs.contains_key(port)) {
-                targets.push(target);
+            match self.target(Some(port), Some(peer)) {
+                Target::All => all = true,
+                Target::Peers(some) => peers.extend(some),
             }
         }
-        for target in targets {
-            self.send_to(&target, data.clone()).await;
+        let is_shared = self.sender.is_none();
+        if is_shared && all {
+            peers.extend(self.to.mesh.peers().into_iter().map(|status| status.peer));
         }
+        if is_shared {
+            peers.remove(peer);
+        }
+        let target = if all && !is_shared { Target::All } else { Target::Peers(peers) };
+        self.send_to(&target, data).await;
     }
 
     async fn send_to(&self, target: &Target, data: RuntimeData) {

@@ -196,7 +196,7 @@ impl WebRtcTransport {
     /// [`WebRtcError::InvalidConfig`] for a value out of range, in which case nothing is changed;
     /// [`WebRtcError::NotStarted`].
     pub async fn configure(&self, options: ConfigOptions) -> Result<()> {
-        let running = self.running()?;
+        self.running()?;
         if let Some(kbps) = options.target_bitrate_kbps {
             check_video_bitrate("target_bitrate_kbps", kbps)?;
         }
@@ -215,8 +215,9 @@ impl WebRtcTransport {
                 "between jitter_buffer_min_ms and jitter_buffer_max_ms",
             ));
         }
+        // Locked first: a transport that is started anew meanwhile takes over what is kept here.
         let mut live = self.inner.live.lock();
-        running.apply(&options)?;
+        self.running()?.apply(&options)?;
         live.keep(options);
         Ok(())
     }

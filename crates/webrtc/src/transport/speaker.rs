@@ -109,8 +109,9 @@ impl WebRtcTransport {
     }
 
     fn set_muted(&self, kind: MediaKind, muted: bool) -> Result<()> {
-        let running = self.running()?;
+        // Locked first: a transport that is started anew meanwhile takes over what is kept here.
         let mut live = self.inner.live.lock();
+        let running = self.running()?;
         running.engine.sending.set_muted(kind, muted);
         live.keep_muted(kind, muted);
         Ok(())

@@ -339,19 +339,26 @@ fn what_is_bypassed_goes_to_whom_the_outputs_go_and_from_a_shared_session_to_nob
             }
             texts
         };
-        for (is_shared, back) in [(false, vec![text("hello")]), (true, vec![])] {
-            let to = |name: &str| Target::peer(name).unwrap();
-            let route = Route::from_peers(["alice"]).unwrap().with_messages().on_failure(FailurePolicy::Bypass);
-            let route = route.output("wall", to("bob")).output("side", to("bob"));
-            let route = if is_shared { route.shared() } else { route };
+        let route = || Route::from_peers(["alice"]).unwrap().with_messages().on_failure(FailurePolicy::Bypass);
+        let bob_is = || Target::peer("bob").unwrap();
+        let apart = || route().output("wall", bob_is()).output("side", bob_is());
+        let (once, none) = (vec![text("hello")], vec![]);
+        for (route, back, to_carol) in [
+            (apart(), &once, &none),
+            (apart().shared(), &none, &none),
+            // To all, and once more to bob.
+            (route().to_all().output("wall", bob_is()), &once, &once),
+            (route().to_all().output("wall", bob_is()).shared(), &none, &once),
+        ] {
+            let described = format!("{route:?}");
             let attachment = bot.attach(Arc::clone(&graph), route).await.unwrap();
             let mut events = bot.events();
             alice.send_data_channel_message("bot", &text("boom")).await.unwrap();
             while !matches!(events.next().await.unwrap(), TransportEvent::PipelineFailed { ended: true, .. }) {}
             alice.send_data_channel_message("bot", &text("hello")).await.unwrap();
-            assert_eq!(received(&bob).await, [text("hello")], "both outputs go to bob, who gets it once");
-            assert_eq!(received(&alice).await, back, "shared: {is_shared}");
-            assert!(received(&carol).await.is_empty());
+            assert_eq!(received(&bob).await, once, "several outputs go to bob, who gets it once: {described}");
+            assert_eq!(received(&alice).await, *back, "{described}");
+            assert_eq!(received(&carol).await, *to_carol, "{described}");
             attachment.detach().await;
         }
     });

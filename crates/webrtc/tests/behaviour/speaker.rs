@@ -203,14 +203,17 @@ fn what_is_played_while_an_interruption_is_answered_is_said() {
         alice.connect_peer("bot").await.unwrap();
         let listening = keep_listening(&alice, Instant::now() + Duration::from_secs(6));
         let speaker = bot.speaker(Target::peer("alice").unwrap()).unwrap();
-        for piece in [30, 30] {
+        for piece in [30, 10] {
             speaker.play(clip_of_sound(piece)).await;
         }
         // There is no room for it: it waits.
         let late = speaker.clone();
         let waiting = tokio::spawn(async move { late.play(clip_of_sound(30)).await });
         sleep(Duration::from_secs(1)).await;
+        let queued = speaker.queued();
+        assert!(queued.abs_diff(Duration::from_secs(39)) <= Duration::from_millis(100), "{queued:?}");
         let (interruption, ()) = tokio::join!(speaker.interrupt(), speaker.play(clip_of_sound(1)));
+        assert!(interruption.dropped.abs_diff(queued) <= Duration::from_millis(100), "{interruption:?}");
         assert!(waiting.is_finished(), "what waited for room is dropped as well");
         speaker.play(silence()).await;
         speaker.finished().await;

@@ -16,7 +16,7 @@ use remotemedia_webrtc::{
     ConnectionStage, DataChannelMessage, Environment, IceServerOutcome, IceServerReport, IceServerRole, Network,
     TransportEvent, TransportEvents, TurnServer, WebRtcError, WebRtcTransport, WebRtcTransportConfig,
 };
-use tokio::{net::TcpListener, time::interval};
+use tokio::{net::TcpListener, task::JoinHandle, time::interval};
 
 use crate::{
     coturn::{Coturn, Firewall},
@@ -272,13 +272,14 @@ async fn stun_and_turn_servers_give_candidates_that_the_peer_is_told() {
 }
 
 /// A signaling server that recommends a TURN server of that name.
-fn recommend(turn: &str, listener: TcpListener) -> SignalingServer {
+/// The server, and what ends when its address is free again.
+fn recommend(turn: &str, listener: TcpListener) -> (SignalingServer, JoinHandle<()>) {
     let urls = vec![format!("turn:{turn}")];
     let ice_servers = vec![IceServer { urls, username: Some("u".into()), credential: Some("p".into()) }];
     let server = SignalingServer::new(ServerConfig { ice_servers, ..ServerConfig::default() });
     let serving = server.clone();
-    tokio::spawn(async move { serving.serve(listener).await });
-    server
+    let task = tokio::spawn(async move { serving.serve(listener).await });
+    (server, task)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -286,7 +287,7 @@ async fn what_a_signaling_server_recommends_when_it_comes_back_is_what_the_next_
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     // Names that no resolver knows, so that each which is used is told as a failure.
-    let first = recommend("first.invalid", listener);
+    let (first, serving) = recommend("first.invalid", listener);
     let join = async |name: &str| {
         let own = TurnServer { urls: vec!["turn:own.invalid".into()], username: "u".into(), credential: "p".into() };
         let transport = WebRtcTransport::new(WebRtcTransportConfig {
@@ -304,7 +305,8 @@ async fn what_a_signaling_server_recommends_when_it_comes_back_is_what_the_next_
     let (alice, bob) = (join("alice").await, join("bob").await);
     let mut events = alice.events();
     first.shutdown().await;
-    let second = recommend("second.invalid", TcpListener::bind(address).await.unwrap());
+    serving.await.unwrap();
+    let (second, _serving) = recommend("second.invalid", TcpListener::bind(address).await.unwrap());
     in_time("the return of alice", async {
         let mut was_away = false;
         loop {
