@@ -36,6 +36,11 @@ pub(super) fn registry() -> NodeRegistry {
 
 #[cfg(not(feature = "nodes"))]
 pub(super) fn registry() -> NodeRegistry {
+    named()
+}
+
+#[cfg(any(test, not(feature = "nodes")))]
+fn named() -> NodeRegistry {
     let mut registry = NodeRegistry::with_builtin();
     for name in NATIVE {
         registry.switched_off(name, "nodes");
@@ -45,6 +50,8 @@ pub(super) fn registry() -> NodeRegistry {
 
 #[cfg(all(test, feature = "nodes"))]
 mod tests {
+    use remotemedia_runtime_core::{manifest::Manifest, runner::PipelineRunner};
+
     use super::*;
 
     #[test]
@@ -53,5 +60,18 @@ mod tests {
         let registry = registry();
         let added: Vec<&str> = registry.types().map(|t| t.name()).filter(|name| builtin.get(name).is_none()).collect();
         assert_eq!(added, NATIVE);
+    }
+
+    #[test]
+    fn without_the_feature_a_manifest_with_a_native_node_is_told_to_turn_it_on() {
+        let runner = PipelineRunner::with_registry(named());
+        for name in NATIVE {
+            let manifest =
+                Manifest::from_yaml(&format!("pipeline: {{ nodes: [{{ id: it, type: {name} }}] }}")).unwrap();
+            let refusal = runner.check(&manifest).unwrap_err().to_string();
+            assert!(refusal.contains("turn on the cargo feature \"nodes\""), "{refusal}");
+        }
+        let builtin = Manifest::from_yaml("pipeline: { nodes: [{ id: it, type: Gain }] }").unwrap();
+        runner.check(&builtin).unwrap();
     }
 }
