@@ -165,10 +165,10 @@
     watching.look = async () => {
       const seen = await decoded(peer).catch(() => null);
       const { last } = watching;
-      if (!seen?.framesDecoded || (last?.id === seen.id && seen.framesDecoded <= last.framesDecoded)) return;
+      if (!seen?.framesDecoded || (last?.id === seen.id && seen.framesDecoded === last.framesDecoded)) return;
       const now = performance.now();
       if (last) {
-        // A connection that was made anew counts from nothing.
+        // A connection that was made anew counts from nothing, as Firefox does when the other side restarts ICE.
         const isSame = last.id === seen.id && seen.framesDecoded > last.framesDecoded;
         const gap = isSame ? longestGap(last, seen) : now - watching.changed;
         watching.pictures += isSame ? seen.framesDecoded - last.framesDecoded : seen.framesDecoded;
