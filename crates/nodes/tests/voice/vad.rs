@@ -55,6 +55,10 @@ async fn speech_is_found_out_soon_at_any_rate_and_later_where_it_begins_with_a_h
         let (rate, channels) = [(48_000, 1), (16_000, 1), (44_100, 2), (8_000, 1), (96_000, 6)][seed as usize % 5];
         delays.push(detection_delay("", seed, rate, channels).await);
     }
+    let mut first = delays[..40].to_vec();
+    first.sort_by(f32::total_cmp);
+    assert!(first[37] <= 150.0, "{first:?}");
+    // Among the others are more that begin with a hiss.
     delays.sort_by(f32::total_cmp);
     println!(
         "detection delay: median {} ms, p90 {} ms, p95 {} ms, most {} ms",
