@@ -60,7 +60,8 @@ fn main() -> Result<(), Error> {
             Figure::new("us", per_node(&copies, &copy)).with("allocations", in_copies),
         );
         let mut limits = Limits::default();
-        limits.at_most("allocations per chunk and node", in_nine.max(in_one), 0.0);
+        // The whole process is counted, whose other threads allocate a few times in all; one a chunk would be a thousand times more.
+        limits.at_most("allocations per chunk and node", in_nine.max(in_one), 0.001);
         limits.at_most("allocations per chunk and node, twice", 2.0 * in_nine, in_copies);
         limits.at_most("echo_us p50", median(&one), 10.0 * 50.0);
         report.add("echo_us", Figure::new("us", one).with("allocations", in_one));
