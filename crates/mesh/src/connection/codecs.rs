@@ -60,7 +60,7 @@ pub(super) fn rtc_codec(codec: Codec) -> RTCRtpCodec {
 }
 
 fn with_retransmission(codec: Codec) -> Vec<RTCRtpCodecParameters> {
-    let payload_type = payload_type(codec);
+    let (payload_type, retransmission) = payload_types(codec);
     let mut list = vec![RTCRtpCodecParameters { rtp_codec: rtc_codec(codec), payload_type }];
     if codec.kind() == MediaKind::Video {
         let rtp_codec = RTCRtpCodec {
@@ -70,17 +70,22 @@ fn with_retransmission(codec: Codec) -> Vec<RTCRtpCodecParameters> {
             sdp_fmtp_line: format!("apt={payload_type}"),
             rtcp_feedback: Vec::new(),
         };
-        list.push(RTCRtpCodecParameters { rtp_codec, payload_type: payload_type + 1 });
+        list.push(RTCRtpCodecParameters { rtp_codec, payload_type: retransmission });
     }
     list
 }
 
-/// What our own offers propose, the numbers that browsers use.
-fn payload_type(codec: Codec) -> u8 {
+/// What our own offers propose, for the codec and for its retransmissions.
+///
+/// These are Firefox's own numbers. A Firefox that answered goes back to those when it makes an offer later, such as when it
+/// adds its picture, and the WebRTC stack answers with the numbers of the first negotiation: were they others, Firefox would
+/// throw away what it is sent from then on. Other browsers keep whatever number was offered to them (RFC 8829, 5.2.2).
+fn payload_types(codec: Codec) -> (u8, u8) {
     match codec {
-        Codec::Vp8 => 96,
-        Codec::Vp9 => 98,
-        Codec::H264 => 102,
-        _ => 111,
+        Codec::Vp8 => (120, 124),
+        Codec::Vp9 => (121, 125),
+        Codec::H264 => (126, 127),
+        // No retransmissions.
+        _ => (111, 111),
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use remotemedia_media::{Codec, RtpTimestamp};
-use remotemedia_mesh::{Feedback, Mesh, MeshError, TrackItem};
+use remotemedia_mesh::{Feedback, Mesh, MeshError, Signaler, SignalingEvent, SignalingMessage, TrackItem};
 use remotemedia_rtp::OutgoingPacket;
 
 use crate::{
@@ -32,6 +32,36 @@ async fn video_of(mesh: &Mesh) -> Vec<Codec> {
         Feedback::MediaReady { video, .. } => video,
         other => panic!("{other:?}"),
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_offer_has_the_numbers_that_firefox_goes_back_to_in_its_own() {
+    let hub = Hub::default();
+    let bob = hub.join("bob");
+    let mut config = config("alice");
+    config.video = vec![Codec::Vp9, Codec::Vp8, Codec::H264];
+    let alice = mesh_with(&hub, config).await;
+    let _calling = {
+        let alice = alice.clone();
+        tokio::spawn(async move { alice.connect(&id("bob")).await })
+    };
+    let sdp = soon("an offer", async {
+        loop {
+            let event = bob.next_event().await.unwrap();
+            if let SignalingEvent::Message { message: SignalingMessage::Offer { sdp, .. }, .. } = event {
+                break sdp;
+            }
+        }
+    })
+    .await;
+    for line in ["rtpmap:111 opus/", "rtpmap:120 VP8/", "rtpmap:121 VP9/", "rtpmap:126 H264/"] {
+        assert!(sdp.contains(&format!("a={line}")), "{line} in {sdp}");
+    }
+    for (retransmission, of) in [(124, 120), (125, 121), (127, 126)] {
+        assert!(sdp.contains(&format!("a=rtpmap:{retransmission} rtx/90000\r\n")), "{retransmission} in {sdp}");
+        assert!(sdp.contains(&format!("a=fmtp:{retransmission} apt={of}\r\n")), "{of} in {sdp}");
+    }
+    alice.shutdown().await;
 }
 
 async fn arrives(from: &Mesh, to: &Mesh, name: &str, codec: Codec) {

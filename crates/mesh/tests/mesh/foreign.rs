@@ -67,6 +67,8 @@ impl PeerConnectionEventHandler for Handler {
 struct Foreigner {
     pc: Arc<dyn PeerConnection>,
     video: Arc<TrackLocalStaticRTP>,
+    /// What VP8 is called: as the stack that offers first has it.
+    payload_type: u8,
     member: Arc<Member>,
     happened: mpsc::UnboundedReceiver<Happened>,
     request_id: String,
@@ -99,6 +101,7 @@ impl Foreigner {
         Self {
             pc: Arc::new(pc),
             video: Arc::new(TrackLocalStaticRTP::new(track)),
+            payload_type: 96,
             member: hub.join("bob"),
             happened,
             request_id: "foreign-1".into(),
@@ -173,7 +176,7 @@ impl Foreigner {
         for number in 0u32.. {
             let header = rtp::header::Header {
                 version: 2,
-                payload_type: 96,
+                payload_type: self.payload_type,
                 sequence_number: number as u16,
                 timestamp: number * 900,
                 ssrc: SSRC,
@@ -330,6 +333,7 @@ async fn a_foreigner_can_be_called() {
     config.video = vec![Codec::Vp9, Codec::Vp8];
     let alice = mesh_with(&hub, config).await;
     let mut bob = Foreigner::new(&hub).await;
+    bob.payload_type = 120;
     let calling = {
         let alice = alice.clone();
         tokio::spawn(async move { alice.connect(&id("bob")).await })
