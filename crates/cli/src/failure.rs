@@ -127,6 +127,8 @@ pub(crate) fn whole(error: &(dyn Error + 'static)) -> String {
 mod tests {
     use std::sync::Arc;
 
+    use remotemedia_webrtc::Codec;
+
     use super::*;
 
     fn signaling(source: ClientError) -> WebRtcError {
@@ -144,6 +146,7 @@ mod tests {
             WebRtcError::TooManyPeers { limit: 32 },
             WebRtcError::MediaNotNegotiated { peer: "bob".into(), media: "data" },
             WebRtcError::NatTraversalFailed,
+            WebRtcError::CodecNotBuilt { codec: Codec::Vp9, feature: "vpx" },
             signaling(ClientError::NameTaken { peer_id: "bob".into() }),
             signaling(ClientError::NotConnected),
             signaling(ClientError::Closed),
@@ -153,6 +156,12 @@ mod tests {
             let (is_call, is_field) = (text.contains("()") || text.contains("announce"), text.contains('_'));
             assert!(!is_call && !is_field, "{text}");
         }
+    }
+
+    #[test]
+    fn a_codec_that_is_not_built_is_named_with_the_feature_that_brings_it() {
+        let text = in_words(&WebRtcError::CodecNotBuilt { codec: Codec::Vp9, feature: "vpx" });
+        assert!(text.contains("built without VP9") && text.contains("`--features vpx`"), "{text}");
     }
 
     #[test]

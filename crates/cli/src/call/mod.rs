@@ -62,6 +62,9 @@ pub(crate) struct Args {
     /// What to show: a Y4M file with 8 bits a sample in 4:2:0.
     #[arg(long, value_name = "IN.y4m")]
     video: Option<PathBuf>,
+    /// The size of the test card.
+    #[arg(long, value_name = "WIDTHxHEIGHT", value_parser = size, default_value = "640x360", conflicts_with = "video")]
+    size: (u32, u32),
     /// Records what the first peer says.
     #[arg(long, value_name = "OUT.wav")]
     record_audio: Option<PathBuf>,
@@ -100,6 +103,14 @@ fn seconds(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// Width and height, even and from 16 to 3840.
+fn size(text: &str) -> Result<(u32, u32), String> {
+    let side = |text: &str| text.parse().ok().filter(|side| (16..=3_840).contains(side) && side % 2 == 0);
+    text.split_once(['x', 'X'])
+        .and_then(|(width, height)| Some((side(width)?, side(height)?)))
+        .ok_or_else(|| "give width and height, such as 1280x720: both even and from 16 to 3840".to_owned())
+}
+
 /// How long what was handed over may take to be sent: a transport holds 200 ms of sound.
 const REST: Duration = Duration::from_millis(400);
 
@@ -110,7 +121,7 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     check(&args)?;
     // Files are opened first: a wrong name is better learned before somebody is called.
     let microphone = Microphone::open(args.audio.as_deref())?;
-    let camera = Camera::open(args.video.as_deref())?;
+    let camera = Camera::open(args.video.as_deref(), args.size)?;
     let (failures, mut failed) = mpsc::channel(FILES);
     let recorders = Recorders::create(&args, &failures)?;
     let stop = shutdown::listen()?;

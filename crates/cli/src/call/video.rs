@@ -38,8 +38,9 @@ pub(super) enum Camera {
 }
 
 impl Camera {
-    pub(super) fn open(file: Option<&Path>) -> Result<Self> {
-        let Some(path) = file else { return Ok(Self::Card(TestCard::new(640, 360))) };
+    /// Without a file, a test card of that width and height.
+    pub(super) fn open(file: Option<&Path>, (width, height): (u32, u32)) -> Result<Self> {
+        let Some(path) = file else { return Ok(Self::Card(TestCard::new(width, height))) };
         let clip = Clip::open(path)?;
         let every = clip.every();
         let (frames, pictures) = tokio::sync::mpsc::channel(QUEUE);
@@ -216,8 +217,8 @@ mod tests {
         for (num, den, expected) in [(25, 1, 25), (30_000, 1_001, 30), (60, 1, 60), (3, 2, 2), (120, 1, 60)] {
             let file = File::create(&path).unwrap();
             y4m::encode(16, 16, y4m::Ratio::new(num, den)).write_header(file).unwrap();
-            assert_eq!(Camera::open(Some(&path)).unwrap().framerate(), expected, "{num}/{den}");
+            assert_eq!(Camera::open(Some(&path), (16, 16)).unwrap().framerate(), expected, "{num}/{den}");
         }
-        assert_eq!(Camera::open(None).unwrap().framerate(), 30);
+        assert_eq!(Camera::open(None, (640, 360)).unwrap().framerate(), 30);
     }
 }

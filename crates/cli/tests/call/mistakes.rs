@@ -40,6 +40,9 @@ fn wrong_arguments_end_with_exit_code_2_and_are_named() {
         (&call, &["--signaling", "localhost:8080"], "--signaling is \"localhost:8080\""),
         (&call, &["--record-audio", &out, "--record-video", &spelled_differently], "name the same file"),
         (&call, &["--duration", "0"], "from 0.1 to 86400"),
+        (&call, &["--size", "1280"], "such as 1280x720"),
+        (&call, &["--size", "1281x720"], "both even"),
+        (&call, &["--size", "64x64", "--video", "in.y4m"], "--video"),
         (&["call"], &[], "--peer-id"),
         (&["sing"], &[], "sing"),
     ] {
