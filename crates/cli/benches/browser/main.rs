@@ -1,7 +1,9 @@
-//! `cargo xtask bench browser`: browsers send 1280x720 to the bot of `remotemedia serve`, which decodes it, encodes it and
-//! sends it back. `cargo xtask setup test` installs what this needs.
+//! `cargo xtask bench browser`: browsers send 1280x720 to the bot of `remotemedia serve`, which decodes it, mirrors it, encodes it
+//! and sends it back, and `remotemedia call` sends as much to a page and gets as much. `cargo xtask setup test` installs what this
+//! needs.
 //!
-//! Prints a table, and with `--json` one JSON object on the last line. Arguments such as `chromium` or `firefox_vp8` name the
+//! Fails, after it has printed everything, if pictures of that size did not arrive in the codec that was asked for, or if
+//! pictures, sound or messages did not come back as they should. Prints a table, and with `--json` one JSON object on the last line. Arguments such as `chromium` or `firefox_vp8` name the
 //! cases to measure; without, all are.
 #![allow(clippy::unwrap_used, reason = "a bench that cannot measure ends, and says where")]
 
@@ -12,15 +14,18 @@ mod driver;
 mod figure;
 mod serve;
 
+use std::process::ExitCode;
+
 use driver::Kind::{Chromium, Firefox};
 use figure::Report;
 
-fn main() {
+fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     // What is no option names cases to measure; none means all.
     let wanted: Vec<&String> = arguments.iter().filter(|argument| !argument.starts_with("--")).collect();
     let mut report = Report::default();
     serve::measure_idle(&mut report);
+    let mut faults = Vec::new();
     for (kind, codec) in [
         (Chromium, "vp8"),
         (Chromium, "vp9"),
@@ -31,11 +36,16 @@ fn main() {
     ] {
         let case = format!("{kind:?}_{codec}").to_lowercase();
         if wanted.is_empty() || wanted.iter().any(|name| case.starts_with(name.as_str())) {
-            call::measure(&mut report, &case, kind, codec);
+            faults.extend(call::page_calls_bot(&mut report, &case, kind, codec));
+            faults.extend(call::call_calls_page(&mut report, &format!("{case}_called"), kind, codec));
         }
     }
     report.print_table();
     if arguments.iter().any(|argument| argument == "--json") {
         println!("{}", report.to_json());
     }
+    for fault in &faults {
+        eprintln!("not as it should be: {fault}");
+    }
+    if faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

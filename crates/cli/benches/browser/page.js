@@ -2,6 +2,7 @@
 // edge, and the number is read when the picture comes back.
 (() => {
   const BITS = 16;
+  const TONE_HZ = 440;
   /** Number → when it was drawn. */
   const drawn = new Map();
   const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -23,6 +24,7 @@
   const strip = Object.assign(document.createElement('canvas'), { width: BITS * 4, height: 4 });
   const context = strip.getContext('2d', { willReadFrequently: true });
 
+  /** What comes back is mirrored: its first bar is the last that was drawn. */
   function numberIn(video) {
     const { videoWidth: width, videoHeight: height } = video;
     context.drawImage(video, 0, height * 0.94, width, height * 0.04, 0, 0, strip.width, strip.height);
@@ -30,7 +32,7 @@
     let number = 0;
     for (let bit = 0; bit < BITS; bit++) {
       // The green of a pixel in the middle of the bar.
-      if (data[(2 * strip.width + bit * 4 + 2) * 4 + 1] > 127) number |= 1 << bit;
+      if (data[(2 * strip.width + bit * 4 + 2) * 4 + 1] > 127) number |= 1 << (BITS - 1 - bit);
     }
     return number;
   }
@@ -75,8 +77,34 @@
       [before, at] = [stats, now];
     }
     watching = false;
-    return { ...seen, width: video.videoWidth, height: video.videoHeight };
+    const codecs = [before.in.video.codec, before.out.video.codec];
+    return { ...seen, codecs, width: video.videoWidth, height: video.videoHeight };
   }
 
-  window.bench = { connected, watch, pause };
+  /** Whether a colour is nearer to the first than to the second. */
+  function isNearer(colour, first, second) {
+    const distance = (other) => Math.hypot(...other.map((value, index) => value - colour[index]));
+    return distance(first) < distance(second);
+  }
+
+  /** Says what of the test picture, the tone, a text and 60 kB does not come back from the mirror as it should; best nothing. */
+  async function faults(peer) {
+    const found = [];
+    const [red, green] = [[224, 32, 32], [32, 192, 64]];
+    const [topLeft, topRight] = window.probe.quarters(peer);
+    if (!isNearer(topLeft, green, red) || !isNearer(topRight, red, green)) found.push("the picture is not mirrored");
+    const { hz } = await window.probe.hear(peer, TONE_HZ, 5_000);
+    if (Math.abs(hz - TONE_HZ) > 5) found.push(`a tone of ${hz} Hz`);
+    const bytes = crypto.getRandomValues(new Uint8Array(60_000));
+    const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+    const hash = [...digest].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+    for (const [what, same] of [["hello", (m) => m.text === "hello"], [bytes, (m) => m.hash === hash]]) {
+      window.remotemedia.send(peer, what);
+      const back = () => window.remotemedia.messages().some((m) => m.from === peer && same(m));
+      await window.probe.until(back, 5_000).catch(() => found.push(`${what.length} bytes or characters did not come back`));
+    }
+    return found;
+  }
+
+  window.bench = { connected, faults, watch, pause };
 })();

@@ -13,16 +13,19 @@ use crate::figure::{Figure, Report};
 /// The bot's name.
 pub(crate) const BOT: &str = "remotemedia";
 
-/// A bot that sends everything back; it ends when this is dropped.
+const MIRROR: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/pipelines/mirror.yaml");
+
+/// A bot that sends everything back, mirrored and louder if the page asks for that; it ends when this is dropped.
 pub(crate) struct Serve {
     child: Child,
     pub(crate) page_url: String,
+    signaling_url: String,
 }
 
 impl Serve {
     pub(crate) fn start() -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_remotemedia"))
-            .args(["serve", "--listen", "127.0.0.1:0", "--json"])
+            .args(["serve", "--listen", "127.0.0.1:0", "--json", "--manifest", MIRROR])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
@@ -31,7 +34,8 @@ impl Serve {
         let ready: Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
         // Who comes and goes is read, so that the program never waits to say it.
         thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
-        Self { child, page_url: ready["page_url"].as_str().unwrap().to_owned() }
+        let url = |name: &str| ready[name].as_str().unwrap().to_owned();
+        Self { child, page_url: url("page_url"), signaling_url: url("signaling_url") }
     }
 
     /// Processor time of the bot so far, all threads; `None` where the system does not tell as Linux does.
@@ -49,6 +53,29 @@ impl Drop for Serve {
     fn drop(&mut self) {
         self.child.kill().ok();
         self.child.wait().ok();
+    }
+}
+
+/// `remotemedia call`, with a test card of 1280x720.
+pub(crate) struct Caller(Child);
+
+impl Caller {
+    pub(crate) const NAME: &str = "caller";
+
+    pub(crate) fn start(serve: &Serve, to: &str, codec: &str) -> Self {
+        let whom =
+            ["call", "--signaling", &serve.signaling_url, "--peer-id", Self::NAME, "--to", to, "--room", "quiet"];
+        let media = ["--size", "1280x720", "--codec", codec, "--json"];
+        let mut command = Command::new(env!("CARGO_BIN_EXE_remotemedia"));
+        Self(command.args(whom).args(media).stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap())
+    }
+
+    /// Waits for its end, which is when the page hangs up, and answers its figures.
+    pub(crate) fn finish(self) -> Value {
+        // It prints less than a pipe holds.
+        let output = self.0.wait_with_output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        serde_json::from_str(text.lines().last().unwrap()).unwrap()
     }
 }
 
