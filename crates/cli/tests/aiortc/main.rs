@@ -24,34 +24,44 @@ const TOLERANCE: f64 = 20.0;
 
 #[test]
 fn a_peer_in_vp8_gets_itself_back_from_the_bot_mirrored_and_louder() {
-    calls_the_bot("VP8");
+    calls_the_bot("VP8", &[]);
 }
 
 #[test]
 fn a_peer_in_h264_gets_itself_back_from_the_bot_mirrored_and_louder() {
-    calls_the_bot("H264");
+    calls_the_bot("H264", &[]);
+}
+
+#[test]
+fn a_peer_that_takes_no_candidates_later_calls_the_bot() {
+    calls_the_bot("VP8", &["--no-trickle"]);
 }
 
 #[test]
 fn a_peer_is_called_in_vp8() {
-    is_called(&["--codec", "vp8"], "VP8");
+    is_called(&["--codec", "vp8"], "VP8", &[]);
+}
+
+#[test]
+fn a_peer_that_takes_no_candidates_later_is_called() {
+    is_called(&["--codec", "vp8"], "VP8", &["--no-trickle"]);
 }
 
 #[test]
 fn a_peer_is_called_in_h264() {
-    is_called(&["--codec", "h264"], "H264");
+    is_called(&["--codec", "h264"], "H264", &[]);
 }
 
 #[test]
 fn a_peer_without_vp9_is_called_in_vp8_if_the_caller_prefers_vp9() {
-    is_called(&["--codec", "vp9"], "VP8");
+    is_called(&["--codec", "vp9"], "VP8", &[]);
 }
 
-fn calls_the_bot(codec: &str) {
+fn calls_the_bot(codec: &str, further: &[&str]) {
     let _turn = turn();
     let (serve, signaling) = mirroring();
     let call = ["offer", "--to", "remotemedia", "--codec", codec, "--seconds", "5", "--expect-echo"];
-    let python = python(&[&call[..], &["--signaling", &signaling]].concat());
+    let python = python(&[&call[..], &["--signaling", &signaling], further].concat());
     python.event("joined", PATIENCE);
     assert_eq!(serve.event("peer_connected", PATIENCE)["peer"], "python");
     python.event("leaving", PATIENCE);
@@ -68,13 +78,13 @@ fn calls_the_bot(codec: &str) {
     assert_eq!((&figures["text_equal"], &figures["binary_equal"]), (&json!(true), &json!(true)));
 }
 
-fn is_called(arguments: &[&str], codec: &str) {
+fn is_called(arguments: &[&str], codec: &str, further: &[&str]) {
     let _turn = turn();
     let (_serve, signaling) = mirroring();
     // A room without the bot.
     let room = ["--signaling", &signaling, "--room", "quiet"];
     // Long enough for the caller to end the call.
-    let python = python(&[&["answer", "--seconds", "60"], &room[..]].concat());
+    let python = python(&[&["answer", "--seconds", "60"], &room[..], further].concat());
     python.event("joined", PATIENCE);
     let call =
         ["call", "--peer-id", "caller", "--to", "python", "--duration", "5", "--message", "hello, python", "--json"];

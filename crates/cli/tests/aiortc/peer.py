@@ -256,7 +256,7 @@ async def hold(options, signaling, call):
         call.add_media(options.codec)
         sdp = await call.describe(await call.pc.createOffer())
         call.started = time.monotonic()
-        await signaling.request("peer.offer", sdp=sdp, can_trickle_ice_candidates=True, **address())
+        await signaling.request("peer.offer", sdp=sdp, can_trickle_ice_candidates=not options.no_trickle, **address())
     end = None
     while True:
         if call.connected.is_set() and end is None:
@@ -286,10 +286,10 @@ async def hold(options, signaling, call):
             await call.accept("offer", params["sdp"])
             call.add_media()
             sdp = await call.describe(await call.pc.createAnswer())
-            await signaling.request("peer.answer", sdp=sdp, can_trickle_ice_candidates=True, **address())
+            await signaling.request("peer.answer", sdp=sdp, can_trickle_ice_candidates=not options.no_trickle, **address())
         elif method == "peer.answer" and params["from"] == peer:
             await call.accept("answer", params["sdp"])
-        elif method == "peer.ice_candidate" and peer in (None, params["from"]):
+        elif method == "peer.ice_candidate" and peer in (None, params["from"]) and not options.no_trickle:
             await call.add_candidate(params)
         elif method == "peer.disconnected" and params["from"] == peer:
             return None, request_id
@@ -328,6 +328,7 @@ def parse():
     parser.add_argument("--room", default="default")
     parser.add_argument("--to", metavar="PEER", help="whom to call")
     parser.add_argument("--codec", choices=["VP8", "H264"], help="the only video codec to offer; default: what aiortc has")
+    parser.add_argument("--no-trickle", action="store_true", help="says that it takes no candidates later, and takes none")
     parser.add_argument("--seconds", metavar="SECS", type=float, default=6, help="how long the call lasts")
     parser.add_argument("--expect-echo", action="store_true", help="fails if text and bytes do not come back")
     options = parser.parse_args()

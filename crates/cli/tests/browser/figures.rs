@@ -34,6 +34,7 @@ fn a_call_with_the_bot() {
 
     page.click("article.bot .figures .link");
     page.wait_until(&format!("/Frames decoded[1-9]/.test({})", text(".table")), soon);
+    page.wait_until(&format!(r"/Estimated bandwidth[1-9][\d.]* [kM]bit\/s/.test({})", text(".table")), soon);
 }
 
 /// What a part of the bot's tile says.

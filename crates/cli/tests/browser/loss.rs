@@ -7,14 +7,13 @@ use serde_json::json;
 
 use crate::{
     driver::{Browser, Kind},
+    is_quiet,
     page::{Page, has_decoded, number},
     serve::{BOT, Serve},
-    turn,
+    turn, within_reason,
 };
 
 const WANTED_GAP: Duration = Duration::from_millis(500);
-/// Ten times that: a machine that has other work delays pictures too.
-const LONGEST_GAP: Duration = Duration::from_secs(5);
 
 #[test]
 fn chromium_sees_no_freeze() {
@@ -44,12 +43,13 @@ fn chromium_sees_no_freeze() {
         grown(["in", "video", "pli"]),
     );
     println!("the bot received {}", json!({"audio": bot["audio"], "video": bot["video"]}));
-    assert!(seen.longest_gap <= LONGEST_GAP, "{seen:?}");
+    assert!(seen.longest_gap <= within_reason(WANTED_GAP, 10), "{seen:?}");
     let video = |name: &str| number(&bot["video"][name]);
     assert!(video("lost") > 0.0, "{bot}");
     // A packet is missing if every one of twenty requests or its answer is lost, so none should be. A page that a busy machine
     // does not let answer for a second is no failure of ours.
-    assert!(video("missing") <= video("lost") / 20.0, "{} video packets never came: {bot}", video("missing"));
+    let may_miss = if is_quiet() { 0.0 } else { video("lost") / 20.0 };
+    assert!(video("missing") <= may_miss, "{} video packets never came: {bot}", video("missing"));
     assert!(number(&bot["audio"]["jitter_ms"]) < 100.0 && video("jitter_ms") < 100.0, "{bot}");
     assert!(repeated > 0.0 && asked > 0.0, "what was lost is sent again, both ways");
     // A picture that is not whole after its repetitions is lost, with those that lean on it.

@@ -106,6 +106,11 @@ impl Page {
         call(json!({"command": "reload", "page": self.handle}), PATIENCE).unwrap();
     }
 
+    /// Kills the process that runs it, and not the rest of the browser. Chromium only.
+    pub(crate) fn crash(&self) {
+        self.carry_out(json!({"command": "crash_page"}));
+    }
+
     /// The page's statistics of a connection.
     pub(crate) fn stats(&self, peer: &str) -> Value {
         self.eval(&format!("return remotemedia.stats({peer:?})"))

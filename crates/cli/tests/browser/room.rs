@@ -1,29 +1,31 @@
-//! Three pages and the bot in one room, one page reloading again and again: the others' pictures go on.
+//! Three browsers and the bot in one room, one page reloading again and again: the others' pictures go on.
 
 use std::time::{Duration, Instant};
 
 use crate::{
     driver::{Browser, Kind},
-    page::Page,
+    page::{Page, has_decoded},
     serve::{BOT, Serve},
-    turn,
+    turn, within_reason,
 };
 
-const RELOAD_EVERY: Duration = Duration::from_secs(7);
+/// A short time has three reloads.
+const SHORT: Duration = Duration::from_secs(24);
+const RELOAD_EVERY: Duration = Duration::from_secs(20);
 const WANTED_GAP: Duration = Duration::from_millis(500);
-/// Ten times that: a machine that has other work delays pictures too.
-const LONGEST_GAP: Duration = Duration::from_secs(5);
 
 #[test]
-fn three_chromium_pages_and_the_bot() {
+fn three_browsers_and_the_bot() {
     let _turn = turn();
-    let lasts = std::env::var("REMOTEMEDIA_ROOM_SECS").map_or(20, |seconds| seconds.parse().unwrap());
-    let lasts = Duration::from_secs(lasts);
+    let lasts = std::env::var("REMOTEMEDIA_ROOM_SECS").ok().map(|seconds| seconds.parse().unwrap());
+    let lasts = lasts.map_or(SHORT, Duration::from_secs);
+    let reload_every = if lasts > SHORT { RELOAD_EVERY } else { lasts / 4 };
     let serve = Serve::start();
-    let browser = Browser::shared(Kind::Chromium);
+    let others = [Browser::launch(Kind::Firefox), Browser::launch(Kind::Chromium)];
     // Small pictures: what is tested are comings and goings, and nine encoders run.
-    let join = |name| Page::join(browser, &serve, name, "codec=vp8&width=320&height=180&fps=20");
-    let [alice, bob, restless] = ["alice", "bob", "restless"].map(join);
+    let join = |name, browser| Page::join(browser, &serve, name, "codec=vp8&width=320&height=180&fps=20");
+    let alice = join("alice", Browser::shared(Kind::Chromium));
+    let [bob, restless] = [("bob", &others[0]), ("restless", &others[1])].map(|(name, browser)| join(name, browser));
     let everybody = [(&alice, ["bob", "restless"]), (&bob, ["alice", "restless"]), (&restless, ["alice", "bob"])];
     for (page, others) in everybody {
         for peer in others.iter().chain([&BOT]) {
@@ -38,24 +40,26 @@ fn three_chromium_pages_and_the_bot() {
     let begin = Instant::now();
     let mut reloads = 0;
     while begin.elapsed() < lasts {
-        let now = Instant::now();
-        restless.run_for(RELOAD_EVERY.min(lasts.saturating_sub(begin.elapsed())));
+        restless.run_for(reload_every.min(lasts.saturating_sub(begin.elapsed())));
         if begin.elapsed() >= lasts {
             break;
         }
         restless.reload();
+        let reloaded = Instant::now();
         for peer in ["alice", "bob", BOT] {
             restless.connected_to(peer, Duration::from_secs(20));
         }
         for page in [&alice, &bob] {
             page.connected_to("restless", Duration::from_secs(20));
+            page.wait_until(&has_decoded("restless", 0), Duration::from_secs(20));
         }
         reloads += 1;
         println!(
-            "reload {reloads}: everybody is connected again after {:.2?}",
-            now.elapsed().saturating_sub(RELOAD_EVERY)
+            "reload {reloads}: everybody is connected again and sees who came back {:.2?} after it was loaded",
+            reloaded.elapsed()
         );
     }
+    let longest = within_reason(WANTED_GAP, 10);
     let results = watched.map(|(page, peer)| (page.name.as_str(), peer, page.watched(peer)));
     for (page, peer, seen) in &results {
         let rate = seen.pictures as f64 / seen.lasted.as_secs_f64();
@@ -65,8 +69,8 @@ fn three_chromium_pages_and_the_bot() {
             seen.longest_gap, seen.at
         );
     }
-    assert!(reloads > 0 || lasts < RELOAD_EVERY);
+    assert!(reloads > 0);
     for (page, peer, seen) in results {
-        assert!(seen.pictures > 0 && seen.longest_gap <= LONGEST_GAP, "{page} sees {peer}: {seen:?}");
+        assert!(seen.pictures > 0 && seen.longest_gap <= longest, "{page} sees {peer}: {seen:?}");
     }
 }

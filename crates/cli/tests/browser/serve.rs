@@ -64,10 +64,24 @@ impl Serve {
         page.eval(&format!("return (await fetch('/api/peers/{}/stats')).json()", page.name))
     }
 
+    /// Its open descriptors and its threads; `None` where the system does not tell as Linux does.
+    pub(crate) fn resources(&self) -> Option<Resources> {
+        let process = format!("/proc/{}", self.process.child.id());
+        let count = |of: &str| Some(std::fs::read_dir(format!("{process}/{of}")).ok()?.count());
+        Some(Resources { descriptors: count("fd")?, threads: count("task")? })
+    }
+
     /// What happened so far that has not been looked at.
     pub(crate) fn events(&self) -> Vec<Value> {
         self.process.lines.try_iter().collect()
     }
+}
+
+/// What a process holds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Resources {
+    pub(crate) descriptors: usize,
+    pub(crate) threads: usize,
 }
 
 /// A native participant.
@@ -75,6 +89,11 @@ pub(crate) struct Call(Process);
 
 impl Call {
     pub(crate) const NAME: &'static str = "caller";
+
+    /// Waits for an event of that name.
+    pub(crate) fn event(&self, name: &str, within: Duration) -> Value {
+        self.0.event(name, within)
+    }
 
     /// Waits for its end and answers what it printed, a JSON object a line; the last has the figures.
     pub(crate) fn finish(self, within: Duration) -> Vec<Value> {

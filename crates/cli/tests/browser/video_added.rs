@@ -12,6 +12,8 @@ use crate::{
 
 cases! {
     chromium_in_vp8(Chromium, "VP8");
+    chromium_in_vp9(Chromium, "VP9");
+    chromium_in_h264(Chromium, "H264");
     firefox_in_vp8(Firefox, "VP8");
     firefox_in_vp9(Firefox, "VP9");
 }

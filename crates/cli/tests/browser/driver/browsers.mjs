@@ -48,6 +48,8 @@ const FIREFOX_PREFS = {
   'dom.min_background_timeout_value': 4,
   'dom.ipc.processPriorityManager.enabled': false,
   'widget.windows.window_occlusion_tracking.enabled': false,
+  // Whether this Firefox has fetched OpenH264 does not decide what is tested: it has no H.264.
+  'media.gmp-gmpopenh264.enabled': false,
   // Nothing is fetched that no test asked for.
   'app.update.enabled': false,
   'datareporting.policy.dataSubmissionEnabled': false,

@@ -83,6 +83,15 @@ const COMMANDS = {
     await open.context.close();
   },
 
+  /** `{page}`: its process dies. The browser lives on. */
+  async crash_page({ page }) {
+    const { page: tab } = lookUp(pages, page, 'page');
+    const crashed = new Promise((resolve) => tab.once('error', resolve));
+    // Nothing is loaded any more, so this ends with an error or not at all.
+    tab.goto('chrome://crash').catch(() => {});
+    await crashed;
+  },
+
   /** `{browser}`: SIGKILL to all its processes. Nobody is told. */
   async kill_browser({ browser }) {
     await kill(browser);
