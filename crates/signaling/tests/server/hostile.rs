@@ -104,20 +104,19 @@ async fn half_frames_and_broken_handshakes_leave_the_server_standing() {
 
 #[tokio::test]
 async fn a_flood_is_throttled_and_does_not_reach_the_others() {
-    let rate_limit = RateLimit { per_second: 10.0, burst: 50 };
+    // So slow that nothing comes back to the flooder while the test runs: what is let through is the burst.
+    let rate_limit = RateLimit { per_second: 0.01, burst: 50 };
     let (server, address) = start(ServerConfig { rate_limit, ..ServerConfig::default() }).await;
     let mut alice = RawClient::join(address, "alice").await;
     let mut flooder = RawClient::join(address, "flooder").await;
     assert_eq!(alice.push().await.0, "peer.announced");
-    let mut sent = 0;
     for n in 0..500 {
         flooder.notify("peer.offer", description("flooder", "alice", &format!("r{n}"))).await;
-        sent += 1;
     }
     let response = flooder.call("peer.ping", json!({})).await;
     assert_eq!(response["error"]["code"], -32005);
-    let ignored = server.metrics().notifications_ignored;
-    assert!(ignored >= 400, "{ignored} of {sent} were dropped");
+    // The burst less the flooder's announce.
+    assert_eq!(server.metrics().notifications_ignored, 500 - 49);
     alice.ok("peer.ping", json!({})).await;
     assert_eq!(server.metrics().connections, 2);
 }
