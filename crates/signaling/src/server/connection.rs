@@ -39,6 +39,9 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 const SLOW_CLOSE_TIMEOUT: Duration = Duration::from_secs(15);
 /// How much of an unwanted message is taken in, so that its sender gets to read why.
 const MAX_DRAINED_BYTES: u64 = 64 << 20;
+/// After how many messages from a socket its replies get their turn to be written. Far fewer than a queue holds: a burst
+/// that came in one piece must not fill the queue of a client that reads.
+const MESSAGES_IN_A_ROW: usize = 32;
 
 pub(super) async fn run(opened: Opened, upgrade: Upgrade) {
     let abort = opened.shared.abort.clone();
@@ -117,6 +120,7 @@ enum End {
 }
 
 async fn read(shared: &Shared, id: ConnectionId, stream: &mut SplitStream<Socket>) -> End {
+    let mut in_a_row = 0;
     while let Some(message) = stream.next().await {
         match message {
             Ok(Message::Text(text)) => {
@@ -124,6 +128,11 @@ async fn read(shared: &Shared, id: ConnectionId, stream: &mut SplitStream<Socket
                 let pause = shared.with(|state, now| state.message(now, id, parsed, text.len()));
                 if !pause.is_zero() {
                     tokio::time::sleep(pause).await;
+                }
+                in_a_row += 1;
+                if in_a_row == MESSAGES_IN_A_ROW {
+                    in_a_row = 0;
+                    tokio::task::yield_now().await;
                 }
             }
             Ok(Message::Pong(_)) => shared.with(|state, now| state.pong(now, id)),

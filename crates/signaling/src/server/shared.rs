@@ -130,7 +130,7 @@ impl Shared {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Core> {
-        // A panic under the lock can only come from a token verifier, which runs before anything is changed.
+        // The one foreign code under this lock is the token verifier, whose panics the machine catches.
         self.core.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -149,6 +149,9 @@ impl Core {
                         // The task may have ended meanwhile.
                         let _ = link.close.send(code);
                     }
+                }
+                Output::VerifierPanicked { connection, message } => {
+                    tracing::error!(?connection, message, "the token verifier panicked: the peer was not let in");
                 }
             }
         }

@@ -1,7 +1,9 @@
 //! Registering, updating a record, taking a registration over.
 
 use std::{
+    any::Any,
     fmt::Write,
+    panic::{AssertUnwindSafe, catch_unwind},
     time::{Instant, SystemTime},
 };
 
@@ -10,7 +12,7 @@ use serde_json::Value;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{
-    ConnectionId, ServerState, Timer, TokenRequest,
+    ConnectionId, Output, ServerState, Timer, TokenRequest,
     rooms::{Member, Presence},
 };
 use crate::protocol::{
@@ -37,7 +39,7 @@ impl ServerState {
     ) -> Result<Value, RpcError> {
         let announce = Announce::from_params(params)?;
         self.check_same_registration(connection, &announce)?;
-        self.check_token(now, &announce)?;
+        self.check_token(now, connection, &announce)?;
         match self.holder(connection, &announce) {
             Holder::SomeoneElse => return Err(RpcError::peer_exists(&announce.record.peer_id)),
             Holder::Nobody => self.register(now, connection, &announce)?,
@@ -59,17 +61,28 @@ impl ServerState {
         }
     }
 
-    fn check_token(&self, now: Instant, announce: &Announce) -> Result<(), RpcError> {
-        let Some(verifier) = &self.config.token_verifier else { return Ok(()) };
+    fn check_token(&mut self, now: Instant, connection: ConnectionId, announce: &Announce) -> Result<(), RpcError> {
+        let Some(verifier) = self.config.token_verifier.clone() else { return Ok(()) };
         let request = TokenRequest {
             token: announce.token.as_deref(),
             peer: &announce.record.peer_id,
             room: &announce.room,
             now: self.wall_clock_at(now),
         };
-        verifier
-            .verify(&request)
-            .map_err(|refusal| RpcError::with_reason(ErrorCode::NotAuthorized, refusal.reason(), refusal.to_string()))
+        // The verifier is not this crate's code: its panic must cost neither the socket nor the rest of a batch. It
+        // sees nothing of the machine, so that nothing here can be left half done.
+        match catch_unwind(AssertUnwindSafe(|| verifier.verify(&request))) {
+            Ok(verdict) => verdict.map_err(|refusal| {
+                RpcError::with_reason(ErrorCode::NotAuthorized, refusal.reason(), refusal.to_string())
+            }),
+            Err(panic) => {
+                self.outputs.push_back(Output::VerifierPanicked { connection, message: panic_text(&*panic) });
+                // What the panic says is for the operator: it may repeat secrets.
+                let message = "the server's token verifier panicked, so nobody was registered: try again, and if it \
+                               stays so tell whoever runs the server, whose log says why";
+                Err(RpcError::new(ErrorCode::Internal, message))
+            }
+        }
     }
 
     fn holder(&self, connection: ConnectionId, announce: &Announce) -> Holder {
@@ -186,6 +199,12 @@ impl ServerState {
     fn wall_clock_at(&self, now: Instant) -> SystemTime {
         self.wall_clock.1 + now.saturating_duration_since(self.wall_clock.0)
     }
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("a value that is no text").to_owned()
 }
 
 /// Compares in a time that tells nothing about where the keys differ.

@@ -86,6 +86,7 @@ impl Default for RateLimit {
 /// Decides who may register, by the `token` of `peer.announce`.
 ///
 /// It is called in the server's path for each `peer.announce` and must not block: check a signature, not a database.
+/// If it panics, the peer gets -32603 and is not let in; its socket and the server go on, and the server logs the panic.
 pub trait TokenVerifier: Send + Sync + 'static {
     /// `Ok` lets the peer in.
     ///

@@ -95,6 +95,13 @@ pub enum Output {
         /// With which code.
         code: CloseCode,
     },
+    /// Tell the operator: the [`TokenVerifier`] panicked. The peer got -32603 and was not registered, all else goes on.
+    VerifierPanicked {
+        /// Whose `peer.announce` it was.
+        connection: ConnectionId,
+        /// What the panic said.
+        message: String,
+    },
 }
 
 /// The server takes no further socket.

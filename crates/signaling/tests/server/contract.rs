@@ -303,3 +303,19 @@ async fn requests_sent_without_waiting_are_all_answered_in_order() {
     }
     sending.await.unwrap();
 }
+
+#[tokio::test]
+async fn a_burst_in_one_write_is_answered_to_its_last_call() {
+    // Within the burst of the default rate, and far more than may be queued.
+    const REQUESTS: u64 = 960;
+    let (_server, address) = start(ServerConfig::default()).await;
+    let mut client = RawClient::connect(address).await;
+    for id in 0..REQUESTS {
+        let text = format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"peer.ping"}}"#);
+        client.socket.feed(Message::text(text)).await.unwrap();
+    }
+    client.socket.flush().await.unwrap();
+    for id in 0..REQUESTS {
+        assert_eq!(client.frame().await, json!({"jsonrpc": "2.0", "id": id, "result": {}}));
+    }
+}

@@ -6,3 +6,4 @@ mod hostile;
 mod lifecycle;
 mod raw_client;
 mod rules;
+mod verifier;

@@ -42,6 +42,7 @@ async fn rooms_neither_see_nor_reach_each_other() {
     assert_eq!(alice.ok("peer.list", json!({})).await, json!({"peers": []}));
     let not_found = (-32000, json!({"reason": "peer_not_found", "peer_id": "bob"}));
     assert_eq!(alice.err("peer.offer", description("alice", "bob", "r")).await, not_found);
+    assert_eq!(alice.err("peer.answer", description("alice", "bob", "r")).await, not_found);
     assert_eq!(alice.err("peer.ice_candidate", candidate("alice", "bob", "r")).await, not_found);
     let end = json!({"from": "alice", "to": "bob", "reason": "error"});
     assert_eq!(alice.err("peer.disconnect", end).await, not_found);
@@ -109,6 +110,33 @@ async fn a_request_id_belongs_to_one_pair_until_that_ends_its_connection() {
             break;
         }
     }
+}
+
+#[tokio::test]
+async fn a_request_id_ends_when_either_of_its_pair_leaves() {
+    let (_server, address) = start(ServerConfig::default()).await;
+    let mut alice = RawClient::join(address, "alice").await;
+    let mut bob = RawClient::join(address, "bob").await;
+    let mut carol = RawClient::join(address, "carol").await;
+    let in_use = (-32002, json!({"reason": "request_id_in_use"}));
+    let no_offer = (-32003, json!({"reason": "no_such_offer"}));
+    // The offerer leaves.
+    alice.ok("peer.offer", description("alice", "bob", "r1")).await;
+    assert_eq!(carol.err("peer.offer", description("carol", "bob", "r1")).await, in_use);
+    alice.ok("peer.leave", json!({})).await;
+    let gone = (-32000, json!({"reason": "peer_not_found", "peer_id": "alice"}));
+    assert_eq!(bob.err("peer.answer", description("bob", "alice", "r1")).await, gone);
+    // It is back, but not what it asked.
+    alice.announce("alice").await;
+    assert_eq!(bob.err("peer.answer", description("bob", "alice", "r1")).await, no_offer);
+    carol.ok("peer.offer", description("carol", "bob", "r1")).await;
+    // The one that should answer leaves.
+    alice.ok("peer.offer", description("alice", "bob", "r2")).await;
+    assert_eq!(carol.err("peer.offer", description("carol", "bob", "r2")).await, in_use);
+    bob.ok("peer.leave", json!({})).await;
+    bob.announce("bob").await;
+    assert_eq!(bob.err("peer.answer", description("bob", "alice", "r2")).await, no_offer);
+    carol.ok("peer.offer", description("carol", "bob", "r2")).await;
 }
 
 #[tokio::test]

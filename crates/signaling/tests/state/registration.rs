@@ -216,6 +216,34 @@ fn tokens_decide_who_gets_in() {
 }
 
 #[test]
+fn what_a_panicking_token_verifier_says_is_for_the_operator_alone() {
+    let verifier = |request: &TokenRequest<'_>| -> Result<(), TokenRefusal> {
+        match request.token {
+            Some("text") => panic!("no text"),
+            Some(token) => panic!("no such token as {token}"),
+            None => std::panic::panic_any(5),
+        }
+    };
+    let config = StateConfig { token_verifier: Some(std::sync::Arc::new(verifier)), ..StateConfig::default() };
+    let mut server = VirtualServer::new(config);
+    let bob = server.connect();
+    for (token, said) in
+        [(Some("text"), "no text"), (Some("s3cret"), "no such token as s3cret"), (None, "a value that is no text")]
+    {
+        let announce = json!({"peer_id": "bob", "capabilities": ["audio"], "token": token});
+        let error = server.err(bob, "peer.announce", announce.clone());
+        assert_eq!((error["code"].as_i64(), error.get("data")), (Some(-32603), None));
+        assert!(!error["message"].as_str().unwrap().contains(said), "{error}");
+        // One that wants no answer is told to the operator, too.
+        server.notify(bob, "peer.announce", announce);
+        let told = (bob, said.to_owned());
+        assert_eq!(std::mem::take(&mut server.panics), [told.clone(), told]);
+    }
+    assert!(server.closed.is_empty());
+    assert_eq!((server.state.metrics().peers, server.state.metrics().errors[&-32603]), (0, 3));
+}
+
+#[test]
 fn an_operator_can_remove_a_peer() {
     let mut server = server();
     let alice = server.join("alice");

@@ -16,6 +16,8 @@ pub(crate) struct VirtualServer {
     /// Frames that arrived and were not looked at.
     inboxes: HashMap<ConnectionId, Vec<Value>>,
     pub(crate) closed: HashMap<ConnectionId, CloseCode>,
+    /// What the operator was told of the token verifier.
+    pub(crate) panics: Vec<(ConnectionId, String)>,
     pub(crate) answers_pings: HashMap<ConnectionId, bool>,
     /// Sockets that take nothing from their queue.
     pub(crate) stalled: Vec<ConnectionId>,
@@ -30,6 +32,7 @@ impl VirtualServer {
             now,
             inboxes: HashMap::new(),
             closed: HashMap::new(),
+            panics: Vec::new(),
             answers_pings: HashMap::new(),
             stalled: Vec::new(),
             next_id: 0,
@@ -126,6 +129,7 @@ impl VirtualServer {
                 Output::Close { connection, code } => {
                     assert!(self.closed.insert(connection, code).is_none(), "closed twice");
                 }
+                Output::VerifierPanicked { connection, message } => self.panics.push((connection, message)),
                 other => panic!("{other:?}"),
             }
         }
