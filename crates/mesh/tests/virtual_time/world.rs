@@ -211,7 +211,7 @@ pub(crate) async fn media_both_ways(a: &Participant, b: &Participant) {
 }
 
 /// The given share of the sorted values lies at or below the answer.
-pub(crate) fn percentile(values: &mut [Duration], share: f64) -> Duration {
+pub(crate) fn percentile<T: Ord + Copy>(values: &mut [T], share: f64) -> T {
     values.sort();
     let index = (values.len() as f64 * share).ceil() as usize;
     values[index.clamp(1, values.len()) - 1]
