@@ -1,10 +1,16 @@
 //! Both sides connect at once, or nearly: always one connection, and media both ways.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use crate::world::{MS, SECOND, World, begun, media_both_ways, percentile, report, soon};
-use remotemedia_mesh::{MeshEvent, MeshEvents, Message};
-use remotemedia_netsim::virt::{run_virtual, seeds};
+use crate::world::{MS, ONE_WAY, SECOND, World, begun, media_both_ways, percentile, report, soon};
+use async_trait::async_trait;
+use remotemedia_media::PeerId;
+use remotemedia_mesh::{MeshEvent, MeshEvents, Message, Signaler, SignalingError, SignalingEvent, SignalingMessage};
+use remotemedia_netsim::{
+    link::LinkConfig,
+    nat::NatConfig,
+    virt::{VirtualSignaler, run_virtual, seeds},
+};
 use tokio::time::{Instant, sleep, timeout};
 
 /// Lets both connect, the second `later`, and answers how long it took until both were. Then media must flow, and neither
@@ -108,4 +114,44 @@ fn offers_that_cross_in_a_standing_call_cost_neither_the_call_nor_a_message() {
         });
     }
     report("200 times both offered in a standing call");
+}
+
+/// Signaling that loses offers, and says so only when the peer's own offer and its candidates have long come.
+struct LosesOffers(Arc<VirtualSignaler>);
+
+#[async_trait]
+impl Signaler for LosesOffers {
+    async fn send(&self, to: &PeerId, message: SignalingMessage) -> Result<(), SignalingError> {
+        if matches!(message, SignalingMessage::Offer { .. }) {
+            sleep(MS * 500).await;
+            return Err(SignalingError::Refused { code: -32603, message: "lost".into() });
+        }
+        self.0.send(to, message).await
+    }
+
+    async fn next_event(&self) -> Option<SignalingEvent> {
+        self.0.next_event().await
+    }
+}
+
+#[test]
+fn an_ignored_offer_that_is_answered_after_all_finds_its_candidates() {
+    begun();
+    run_virtual(1, |net| async move {
+        let world = World::new(net, 0.0);
+        let alice = world.join("alice").await;
+        // Nobody reaches bob by his candidates: the connection comes of hers, or not at all.
+        let gateway = world.net.add_gateway(NatConfig::port_restricted_cone);
+        let host = gateway.add_host(LinkConfig::with_delay(ONE_WAY), LinkConfig::default());
+        let bob = world.join_through(host, "bob", |_| (), |signaler| Arc::new(LosesOffers(signaler))).await;
+        let started = Instant::now();
+        let both = async { tokio::join!(alice.mesh.connect(&bob.id), bob.mesh.connect(&alice.id)) };
+        let (one, two) = soon("both connect", both).await;
+        one.and(two).unwrap();
+        let time = started.elapsed();
+        report(&format!("connected by an offer that was ignored at first in {time:?}"));
+        // Long before alice gives up this try for the next, whose candidates come anew.
+        assert!((MS * 500..=SECOND).contains(&time), "{time:?}");
+        media_both_ways(&alice, &bob).await;
+    });
 }
