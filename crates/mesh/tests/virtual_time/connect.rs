@@ -26,7 +26,7 @@ fn attempt(seed: u64, loss: f64, limit: Duration) -> [Duration; 2] {
 
 #[test]
 fn without_loss_every_attempt_connects_within_60_ms_and_6_round_trips() {
-    begun();
+    let _running = begun();
     let mut times = Vec::new();
     for seed in seeds(1_000, 200) {
         let [here, _] = attempt(seed, 0.0, MS * 60 + RTT * 6);
@@ -38,7 +38,7 @@ fn without_loss_every_attempt_connects_within_60_ms_and_6_round_trips() {
 
 #[test]
 fn a_tenth_lost_each_way_kills_no_attempt() {
-    begun();
+    let _running = begun();
     let mut times = Vec::new();
     for seed in seeds(2_000, 300) {
         let [_, both] = attempt(seed, 0.1, SECOND * 10);
@@ -54,7 +54,7 @@ fn a_tenth_lost_each_way_kills_no_attempt() {
 
 #[test]
 fn a_peer_that_is_not_there_is_reported_after_one_round_trip() {
-    begun();
+    let _running = begun();
     run_virtual(1, |net| async move {
         let world = World::new(net, 0.0);
         let alice = world.join("alice").await;

@@ -11,7 +11,7 @@ use crate::{
 
 #[test]
 fn on_a_far_path_a_keyframe_is_asked_for_once_per_round_trip_however_often_it_is_wanted() {
-    begun();
+    let _running = begun();
     run_virtual(1, |net| async move {
         let round_trip = MS * 400;
         let world = World::with_path(net, LinkConfig::with_delay(round_trip / 2));

@@ -38,7 +38,7 @@ fn a_minute(loss: f64, outage: bool, judge: impl FnOnce(Sent, Sent) + Send + 'st
 
 #[test]
 fn of_sound_all_that_the_path_loses_and_of_pictures_nothing() {
-    begun();
+    let _running = begun();
     a_minute(0.05, false, |(sound, audio), (pictures, video)| {
         report(&format!("5 % loss: {audio:?} of {sound} sent, {video:?} of {pictures} sent"));
         let share = |part: u64, whole: u32| part as f64 / f64::from(whole);
@@ -57,7 +57,7 @@ fn of_sound_all_that_the_path_loses_and_of_pictures_nothing() {
 
 #[test]
 fn nothing_on_a_good_path() {
-    begun();
+    let _running = begun();
     a_minute(0.0, false, |(sound, audio), (pictures, video)| {
         assert_eq!((audio.packets, audio.lost, audio.missing), (sound.into(), 0, 0));
         assert_eq!((video.packets, video.lost, video.missing), (pictures.into(), 0, 0));
@@ -66,7 +66,7 @@ fn nothing_on_a_good_path() {
 
 #[test]
 fn what_an_outage_swallowed() {
-    begun();
+    let _running = begun();
     a_minute(0.0, true, |(sound, audio), (pictures, video)| {
         report(&format!("a second of silence: {audio:?} of {sound} sent, {video:?} of {pictures} sent"));
         // 50 packets a second.

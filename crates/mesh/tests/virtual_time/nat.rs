@@ -76,7 +76,7 @@ fn attempt(kinds: [Option<Kind>; 2], stun: bool, judge: impl FnOnce(Result<Durat
 
 #[test]
 fn a_peer_behind_any_translator_reaches_one_behind_none_without_a_server() {
-    begun();
+    let _running = begun();
     for kind in [FULL, ADDRESS, PORT, SYMMETRIC] {
         for kinds in [[Some(kind), None], [None, Some(kind)]] {
             attempt(kinds, false, |outcome| {
@@ -89,7 +89,7 @@ fn a_peer_behind_any_translator_reaches_one_behind_none_without_a_server() {
 
 #[test]
 fn cones_reach_each_other_with_a_stun_server() {
-    begun();
+    let _running = begun();
     for here in [FULL, ADDRESS, PORT] {
         for there in [FULL, ADDRESS, PORT] {
             attempt([Some(here), Some(there)], true, |outcome| {
@@ -103,7 +103,7 @@ fn cones_reach_each_other_with_a_stun_server() {
 
 #[test]
 fn a_symmetric_translator_is_passed_towards_address_filtering_but_not_towards_port_filtering() {
-    begun();
+    let _running = begun();
     for kinds in [[SYMMETRIC, FULL], [FULL, SYMMETRIC], [SYMMETRIC, ADDRESS], [ADDRESS, SYMMETRIC]] {
         attempt(kinds.map(Some), true, |outcome| {
             outcome.unwrap();
@@ -120,7 +120,7 @@ fn a_symmetric_translator_is_passed_towards_address_filtering_but_not_towards_po
 
 #[test]
 fn without_a_server_two_cones_do_not_reach_each_other() {
-    begun();
+    let _running = begun();
     attempt([Some(PORT), Some(PORT)], false, |outcome| {
         assert!(matches!(outcome, Err(MeshError::ConnectFailed { .. })), "{outcome:?}");
     });
@@ -150,7 +150,7 @@ impl Signaler for Naming {
 
 #[test]
 fn connections_that_begin_later_use_the_servers_that_signaling_has_come_to_name() {
-    begun();
+    let _running = begun();
     run_virtual(1, move |net| async move {
         let world = World::new(net, 0.0);
         let socket = world.net.add_host(LinkConfig::default(), LinkConfig::default()).socket(3_478).unwrap();

@@ -36,35 +36,35 @@ fn connects_within(limit: Duration, name: &str, first_seed: u64, path: &LinkConf
 
 #[test]
 fn peers_on_opposite_sides_of_the_earth_connect() {
-    begun();
+    let _running = begun();
     let path = LinkConfig { jitter: MS * 30, ..LinkConfig::with_delay(MS * 150) };
     connects_within(SECOND * 4, "300 ms of round trip", 7_000, &path);
 }
 
 #[test]
 fn bursts_of_loss_kill_no_attempt() {
-    begun();
+    let _running = begun();
     let path = LinkConfig::with_delay(MS * 20).with_loss(Loss::bursts(0.05, 0.2));
     connects_within(SECOND * 15, "20 % loss in bursts of five", 7_100, &path);
 }
 
 #[test]
 fn a_third_lost_kills_no_attempt() {
-    begun();
+    let _running = begun();
     let path = LinkConfig::with_delay(MS * 20).with_loss(Loss::Random(0.3));
     connects_within(SECOND * 20, "30 % loss", 7_200, &path);
 }
 
 #[test]
 fn a_narrow_path_connects() {
-    begun();
+    let _running = begun();
     let path = LinkConfig { queue_bytes: 6_000, ..LinkConfig::with_delay(MS * 40).with_rate(Bitrate::from_kbps(100)) };
     connects_within(SECOND * 5, "100 kbit/s", 7_300, &path);
 }
 
 #[test]
 fn duplicates_and_disorder_reach_the_application_once_each() {
-    begun();
+    let _running = begun();
     run_virtual(1, |net| async move {
         let path =
             LinkConfig { jitter: MS * 60, order: Order::Free, duplicate: 0.2, ..LinkConfig::with_delay(MS * 20) };
@@ -95,7 +95,7 @@ fn host_duplicates(participant: &crate::world::Participant) -> u64 {
 
 #[test]
 fn a_large_message_gets_through_a_lossy_path_whole() {
-    begun();
+    let _running = begun();
     run_virtual(1, |net| async move {
         let world = World::new(net, 0.02);
         let (alice, bob) = (world.join("alice").await, world.join("bob").await);
@@ -113,7 +113,7 @@ fn a_large_message_gets_through_a_lossy_path_whole() {
 
 #[test]
 fn an_attempt_survives_a_signaling_server_that_restarts_in_its_midst() {
-    begun();
+    let _running = begun();
     for seed in seeds(7_400, 20) {
         let time = run_virtual(seed, move |net| async move {
             let world = World::new(net, 0.0);
@@ -139,7 +139,7 @@ fn an_attempt_survives_a_signaling_server_that_restarts_in_its_midst() {
 
 #[test]
 fn an_attempt_that_nobody_waits_for_ends_and_a_later_one_succeeds() {
-    begun();
+    let _running = begun();
     for seed in seeds(7_500, 30) {
         run_virtual(seed, move |net| async move {
             let world = World::new(net, 0.05);
@@ -157,7 +157,7 @@ fn an_attempt_that_nobody_waits_for_ends_and_a_later_one_succeeds() {
 
 #[test]
 fn connects_and_disconnects_that_cross_end_in_order() {
-    begun();
+    let _running = begun();
     for seed in seeds(7_600, 40) {
         run_virtual(seed, move |net| async move {
             let world = World::new(net, if seed % 2 == 0 { 0.0 } else { 0.05 });

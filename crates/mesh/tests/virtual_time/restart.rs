@@ -94,7 +94,7 @@ fn outage(seed: u64, loss: f64, duration: Duration, signaling_too: bool, limit: 
 
 #[test]
 fn a_short_outage_is_over_as_soon_as_the_path_is_back() {
-    begun();
+    let _running = begun();
     for seed in seeds(6_000, 5) {
         let back = outage(seed, 0.0, SECOND * 2, false, RTT * 2 + MS * 20);
         report(&format!("2 s of outage: media again after {back:?}"));
@@ -103,7 +103,7 @@ fn a_short_outage_is_over_as_soon_as_the_path_is_back() {
 
 #[test]
 fn an_outage_that_is_noticed_ends_with_an_ice_restart() {
-    begun();
+    let _running = begun();
     for seed in seeds(6_100, 16) {
         let duration = MS * (7_000 + seed % 16 * 330) as u32;
         let back = outage(seed, 0.0, duration, false, SECOND * 2);
@@ -113,7 +113,7 @@ fn an_outage_that_is_noticed_ends_with_an_ice_restart() {
 
 #[test]
 fn an_outage_on_a_lossy_path_ends_too() {
-    begun();
+    let _running = begun();
     for seed in seeds(6_200, 16) {
         let duration = MS * (7_000 + seed % 16 * 330) as u32;
         let back = outage(seed, 0.1, duration, false, SECOND * 5);
@@ -123,7 +123,7 @@ fn an_outage_on_a_lossy_path_ends_too() {
 
 #[test]
 fn an_outage_that_takes_signaling_with_it_ends_too() {
-    begun();
+    let _running = begun();
     for seed in seeds(6_300, 8) {
         let duration = MS * (2_000 + seed % 8 * 1_330) as u32;
         let back = outage(seed, 0.0, duration, true, SECOND * 5);
@@ -133,7 +133,7 @@ fn an_outage_that_takes_signaling_with_it_ends_too() {
 
 #[test]
 fn an_ice_restart_that_was_asked_for_in_an_outage_ends_it() {
-    begun();
+    let _running = begun();
     run_virtual(1, |net| async move {
         let world = World::new(net, 0.0);
         let (alice, bob) = world.call().await;
@@ -157,7 +157,7 @@ fn an_ice_restart_that_was_asked_for_in_an_outage_ends_it() {
 
 #[test]
 fn an_ice_restart_on_a_good_path_interrupts_media_for_a_few_round_trips_at_most() {
-    begun();
+    let _running = begun();
     run_virtual(1, |net| async move {
         let world = World::new(net, 0.0);
         let (alice, bob) = world.call().await;
@@ -182,7 +182,7 @@ fn an_ice_restart_on_a_good_path_interrupts_media_for_a_few_round_trips_at_most(
 
 #[test]
 fn restarts_of_both_sides_that_collide_leave_the_connection_as_it_was() {
-    begun();
+    let _running = begun();
     for seed in seeds(6_400, 40) {
         run_virtual(seed, move |net| async move {
             let world = World::new(net, 0.0);
@@ -207,7 +207,7 @@ fn restarts_of_both_sides_that_collide_leave_the_connection_as_it_was() {
 
 #[test]
 fn after_an_ice_restart_a_keyframe_is_asked_for_since_what_was_lost_meanwhile_is_not() {
-    begun();
+    let _running = begun();
     run_virtual(1, |net| async move {
         let world = World::new(net, 0.0);
         let (alice, bob) = world.call().await;

@@ -56,7 +56,7 @@ async fn connects(events: &mut MeshEvents) -> (u32, u32) {
 
 #[test]
 fn connecting_at_the_same_moment_makes_one_connection() {
-    begun();
+    let _running = begun();
     let mut times: Vec<_> = seeds(3_000, 200).map(|seed| both_connect(seed, 0.0, Duration::ZERO, SECOND)).collect();
     let [p50, worst] = [0.5, 1.0].map(|share| percentile(&mut times, share));
     report(&format!("both at once: p50 {p50:?}, worst {worst:?} (time, seed)"));
@@ -64,7 +64,7 @@ fn connecting_at_the_same_moment_makes_one_connection() {
 
 #[test]
 fn connecting_at_nearly_the_same_moment_makes_one_connection() {
-    begun();
+    let _running = begun();
     let attempt = |seed| both_connect(seed, 0.0, MS * (seed % 200) as u32, SECOND);
     let mut times: Vec<_> = seeds(4_000, 200).map(attempt).collect();
     let [p50, worst] = [0.5, 1.0].map(|share| percentile(&mut times, share));
@@ -73,7 +73,7 @@ fn connecting_at_nearly_the_same_moment_makes_one_connection() {
 
 #[test]
 fn connecting_at_nearly_the_same_moment_under_loss_makes_one_connection() {
-    begun();
+    let _running = begun();
     let attempt = |seed| both_connect(seed, 0.1, MS * (seed % 50) as u32 * 4, SECOND * 10);
     let mut times: Vec<_> = seeds(5_000, 50).map(attempt).collect();
     let [p50, worst] = [0.5, 1.0].map(|share| percentile(&mut times, share));
@@ -82,7 +82,7 @@ fn connecting_at_nearly_the_same_moment_under_loss_makes_one_connection() {
 
 #[test]
 fn offers_that_cross_in_a_standing_call_cost_neither_the_call_nor_a_message() {
-    begun();
+    let _running = begun();
     for seed in seeds(6_000, 10) {
         run_virtual(seed, move |net| async move {
             let world = World::new(net, 0.0);
@@ -136,7 +136,7 @@ impl Signaler for LosesOffers {
 
 #[test]
 fn an_ignored_offer_that_is_answered_after_all_finds_its_candidates() {
-    begun();
+    let _running = begun();
     run_virtual(1, |net| async move {
         let world = World::new(net, 0.0);
         let alice = world.join("alice").await;
