@@ -62,7 +62,6 @@ pub(super) struct Actor {
     pub(super) flows: [Flow; 2],
     /// The peer offered: it wants the connection even if nobody here does any more.
     pub(super) wanted_by_peer: bool,
-    pub(super) ignored_offer: Option<(String, String)>,
     pub(super) published: Option<[Vec<Codec>; 2]>,
     /// The same of the named streams.
     pub(super) published_streams: Vec<(StreamKey, Vec<Codec>)>,
@@ -143,7 +142,6 @@ pub(crate) fn spawn(shared: &Arc<Shared>, peer: Arc<Peer>, inputs: Inputs) {
             measured: Measured::default(),
             flows: Default::default(),
             wanted_by_peer: false,
-            ignored_offer: None,
             published: None,
             published_streams: Vec::new(),
             streams_to_open: Vec::new(),
@@ -246,7 +244,7 @@ impl Actor {
             return Ok(());
         }
         // Our offer got lost, but the peer's offer that gave way to it came through.
-        if let Some((sdp, request_id)) = self.ignored_offer.take() {
+        if let Some((sdp, request_id)) = self.early.unignore() {
             if let Some(link) = &mut self.link {
                 link.offer_pending = false;
             }

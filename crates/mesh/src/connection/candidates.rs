@@ -3,13 +3,18 @@ use std::{collections::VecDeque, time::Duration};
 use tokio::time::Instant;
 use webrtc::peer_connection::RTCIceCandidateInit;
 
-use super::actor::Actor;
+use super::{actor::Actor, sdp::Description};
 use crate::{ConnectionReport, IceCandidate, SignalingMessage};
 
 /// Candidates that came before the description they belong to: up to 64, for 30 s.
+///
+/// Those of an offer that was ignored wait too, for as long as it may still be answered: ours, which it gave way to, may get
+/// lost on its way, and nobody sends them again. They push out none that are needed, since the peer sends those of its answer
+/// later, and it is the oldest that go. Once ours is answered they are dropped.
 #[derive(Debug, Default)]
 pub(crate) struct EarlyCandidates {
     waiting: VecDeque<(Instant, IceCandidate)>,
+    ignored_offer: Option<(String, String)>,
 }
 
 impl EarlyCandidates {
@@ -32,6 +37,23 @@ impl EarlyCandidates {
         self.waiting = rest;
         let matching: VecDeque<(Instant, IceCandidate)> = matching;
         matching.into_iter().map(|(_, candidate)| candidate).collect()
+    }
+
+    /// An offer with this description and request id is ignored for now.
+    pub(super) fn ignore(&mut self, sdp: String, request_id: String) {
+        self.ignored_offer = Some((sdp, request_id));
+    }
+
+    /// The ignored offer, if there is one, is answered after all.
+    pub(super) fn unignore(&mut self) -> Option<(String, String)> {
+        self.ignored_offer.take()
+    }
+
+    /// The ignored offer, if there is one, is never answered.
+    pub(super) fn drop_ignored(&mut self, now: Instant) {
+        if let Some((sdp, request_id)) = self.ignored_offer.take() {
+            drop(self.take(now, &Description::parse(&sdp).ufrags, &request_id));
+        }
     }
 
     /// Whether nothing waits here any more.
@@ -122,6 +144,30 @@ mod tests {
         assert_eq!(names(early.take(now, &[], "r2")), ["b"]);
     }
 
+    /// Early candidates with the offer `theirs` ignored, whose candidates have come; another one of the same peer has too.
+    fn glare(now: Instant) -> EarlyCandidates {
+        let mut early = EarlyCandidates::default();
+        early.ignore("v=0\r\na=ice-ufrag:old\r\n".into(), "theirs".into());
+        early.push(now, candidate(None, "theirs", "a"));
+        early.push(now, candidate(Some("old"), "theirs", "b"));
+        early.push(now, candidate(Some("new"), "theirs", "c"));
+        early
+    }
+
+    #[test]
+    fn candidates_of_an_ignored_offer_wait_for_as_long_as_it_may_be_answered() {
+        let now = Instant::now();
+        let mut early = glare(now);
+        let (_, request_id) = early.unignore().expect("the offer");
+        assert_eq!(early.take(now, &["old".into()], &request_id).len(), 2);
+
+        let mut early = glare(now);
+        early.drop_ignored(now);
+        assert_eq!(early.unignore(), None);
+        assert_eq!(early.take(now, &["old".into()], "theirs"), []);
+        assert_eq!(early.take(now, &["new".into()], "ours").len(), 1);
+    }
+
     #[test]
     fn they_are_few_and_do_not_wait_for_ever() {
         let (mut early, now) = (EarlyCandidates::default(), Instant::now());
@@ -131,6 +177,7 @@ mod tests {
         let kept = early.take(now, &[], "r");
         assert_eq!((kept.len(), kept[0].candidate.as_str()), (64, "36"));
         early.push(now, candidate(None, "r", "x"));
+        assert!(!early.is_empty(now + Duration::from_secs(29)));
         assert!(early.is_empty(now + Duration::from_secs(31)));
     }
 }

@@ -80,7 +80,7 @@ impl Actor {
         let colliding = self.link.as_ref().is_some_and(|link| link.offer_pending);
         if colliding && !is_polite(&self.shared, &self.peer) {
             tracing::debug!(peer = %self.peer.id, "ignored an offer that collided with ours");
-            self.ignored_offer = Some((sdp, request_id));
+            self.early.ignore(sdp, request_id);
             return Ok(());
         }
         if !same {
@@ -170,8 +170,10 @@ impl Actor {
         link.remote = Some(answered);
         link.remote_answers = true;
         self.answer_due = None;
-        self.ignored_offer = None;
-        self.negotiated().await
+        // First, since it takes what belongs to the answer.
+        self.negotiated().await?;
+        self.early.drop_ignored(Instant::now());
+        Ok(())
     }
 
     /// Offer and answer are exchanged: what they agree on takes effect.

@@ -327,6 +327,23 @@ async fn a_foreigner_that_only_watches_at_first_can_show_something_later() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_foreigner_that_leaves_the_choice_to_us_is_the_dtls_client() {
+    let hub = Hub::default();
+    let alice = mesh(&hub, "alice").await;
+    let mut bob = Foreigner::new(&hub).await;
+    bob.pc.add_track(bob.video.clone()).await.unwrap();
+    bob.pc.create_data_channel("chat", None).await.unwrap();
+    bob.offer().await;
+    let roles =
+        |sdp: &str| sdp.lines().filter_map(|l| l.strip_prefix("a=setup:").map(str::to_owned)).collect::<Vec<_>>();
+    let offered = roles(&bob.pc.local_description().await.unwrap().sdp);
+    assert_eq!(offered, ["actpass", "actpass"], "as browsers offer");
+    bob.run("connected", |_| !alice.peers().is_empty()).await;
+    let answered = roles(&bob.pc.remote_description().await.unwrap().sdp);
+    assert_eq!(answered, ["passive", "passive"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_foreigner_can_be_called() {
     let hub = Hub::default();
     let mut config = config("alice");

@@ -66,7 +66,7 @@ async fn no_one_was_lost(events: &mut MeshEvents) {
 
 #[test]
 fn a_call_of_half_an_hour_loses_what_the_path_loses_and_nothing_else() {
-    begun();
+    let _running = begun();
     run_virtual(1, |net| async move {
         let half_an_hour = SECOND * 1_800;
         let loss = 0.01;
@@ -98,7 +98,7 @@ fn a_call_of_half_an_hour_loses_what_the_path_loses_and_nothing_else() {
 
 #[test]
 fn ten_peers_hear_each_other_for_a_minute() {
-    begun();
+    let _running = begun();
     run_virtual(1, |net| async move {
         let minute = SECOND * 60;
         let world = World::new(net, 0.0);
@@ -162,7 +162,7 @@ fn ten_peers_hear_each_other_for_a_minute() {
 
 #[test]
 fn sound_and_pictures_for_a_minute_on_a_lossy_path() {
-    begun();
+    let _running = begun();
     run_virtual(1, |net| async move {
         let minute = SECOND * 60;
         let world = World::new(net, 0.02);
@@ -191,7 +191,7 @@ fn sound_and_pictures_for_a_minute_on_a_lossy_path() {
 
 #[test]
 fn a_full_room_turns_away_the_next_one_and_goes_on() {
-    begun();
+    let _running = begun();
     run_virtual(1, |net| async move {
         let world = World::new(net, 0.0);
         let alice = world.join_with("alice", |config| config.max_peers = 1).await;

@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep};
 
 #[test]
 fn a_killed_peer_is_noticed_within_2_s() {
-    begun();
+    let _running = begun();
     for (seed, loss) in [(1, 0.0), (2, 0.05), (3, 0.1), (4, 0.1), (5, 0.1)] {
         run_virtual(seed, move |net| async move {
             let world = World::new(net, loss);
@@ -46,7 +46,7 @@ fn a_killed_peer_is_noticed_within_2_s() {
 
 #[test]
 fn a_cut_path_without_a_hint_is_given_up_after_the_ice_timeout() {
-    begun();
+    let _running = begun();
     run_virtual(1, |net| async move {
         let world = World::new(net, 0.0);
         let (alice, bob) = (world.join("alice").await, world.join("bob").await);
@@ -65,7 +65,7 @@ fn a_cut_path_without_a_hint_is_given_up_after_the_ice_timeout() {
 
 #[test]
 fn a_path_that_is_lost_without_signaling_is_looked_for_for_a_minute() {
-    begun();
+    let _running = begun();
     run_virtual(1, |net| async move {
         let world = World::new(net, 0.0);
         let ((alice, bob), dies) = (world.call().await, world.join("carol").await);
@@ -102,7 +102,7 @@ fn a_path_that_is_lost_without_signaling_is_looked_for_for_a_minute() {
 
 #[test]
 fn a_signaling_server_that_dies_leaves_media_and_messages_untouched() {
-    begun();
+    let _running = begun();
     run_virtual(1, |net| async move {
         let world = World::new(net, 0.0);
         let (alice, bob) = world.call().await;
@@ -132,7 +132,7 @@ fn a_signaling_server_that_dies_leaves_media_and_messages_untouched() {
 
 #[test]
 fn the_first_figures_of_a_call_tell_whether_media_comes() {
-    begun();
+    let _running = begun();
     run_virtual(1, |net| async move {
         let world = World::new(net, 0.0);
         let (alice, bob) = world.call().await;
@@ -151,7 +151,7 @@ fn the_first_figures_of_a_call_tell_whether_media_comes() {
 
 #[test]
 fn a_peer_that_leaves_is_gone_at_once() {
-    begun();
+    let _running = begun();
     run_virtual(1, |net| async move {
         let world = World::new(net, 0.0);
         let (alice, bob) = world.call().await;

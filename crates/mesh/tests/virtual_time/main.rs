@@ -7,6 +7,7 @@ mod world;
 mod calls;
 mod connect;
 mod gone;
+mod keyframes;
 mod missing;
 mod nat;
 mod paths;

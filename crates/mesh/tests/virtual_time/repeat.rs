@@ -29,7 +29,7 @@ fn call(seed: u64) -> NetworkStats {
 #[test]
 #[ignore = "the other test starts it"]
 fn one_call() {
-    begun();
+    let _running = begun();
     let stats = call(1);
     assert!(stats.delivered > 2_500, "{stats:?}");
     println!("call: {stats:?}");
@@ -49,7 +49,7 @@ fn call_elsewhere(seed: &str) -> String {
 
 #[test]
 fn the_same_seed_gives_the_same_call_and_another_does_not() {
-    begun();
+    let _running = begun();
     let first = call_elsewhere("1@3");
     for _ in 0..2 {
         assert_eq!(call_elsewhere("1@3"), first);

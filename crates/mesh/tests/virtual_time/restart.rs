@@ -32,8 +32,8 @@ async fn never_ended(events: &mut MeshEvents) {
     }
 }
 
-/// Answers how long after the outage media flowed again, each way.
-fn outage(seed: u64, loss: f64, duration: Duration, signaling_too: bool) -> [Duration; 2] {
+/// Answers how long after the outage media flowed again, each way: `limit` at most.
+fn outage(seed: u64, loss: f64, duration: Duration, signaling_too: bool, limit: Duration) -> [Duration; 2] {
     run_virtual(seed, move |net| async move {
         let world = World::new(net, loss);
         let (alice, bob) = world.call().await;
@@ -67,6 +67,7 @@ fn outage(seed: u64, loss: f64, duration: Duration, signaling_too: bool) -> [Dur
             over.elapsed()
         };
         let (back_a, back_b) = tokio::join!(back(track_a), back(track_b));
+        assert!(back_a.max(back_b) <= limit, "seed {seed}: {back_a:?} and {back_b:?}");
         // Messages of both ways arrive, over the channel that was there before.
         for (from, to) in [(&alice, &bob), (&bob, &alice)] {
             soon("send", from.mesh.send_message(&to.id, Message::Text("after".into()))).await.unwrap();
@@ -93,50 +94,46 @@ fn outage(seed: u64, loss: f64, duration: Duration, signaling_too: bool) -> [Dur
 
 #[test]
 fn a_short_outage_is_over_as_soon_as_the_path_is_back() {
-    begun();
+    let _running = begun();
     for seed in seeds(6_000, 5) {
-        let back = outage(seed, 0.0, SECOND * 2, false);
-        assert!(back.iter().all(|back| *back <= RTT * 2 + MS * 20), "seed {seed}: {back:?}");
+        let back = outage(seed, 0.0, SECOND * 2, false, RTT * 2 + MS * 20);
         report(&format!("2 s of outage: media again after {back:?}"));
     }
 }
 
 #[test]
 fn an_outage_that_is_noticed_ends_with_an_ice_restart() {
-    begun();
+    let _running = begun();
     for seed in seeds(6_100, 16) {
         let duration = MS * (7_000 + seed % 16 * 330) as u32;
-        let back = outage(seed, 0.0, duration, false);
+        let back = outage(seed, 0.0, duration, false, SECOND * 2);
         report(&format!("seed {seed}, {duration:?} of outage: media again after {back:?}"));
-        assert!(back.iter().all(|back| *back <= SECOND * 2), "seed {seed}: {back:?}");
     }
 }
 
 #[test]
 fn an_outage_on_a_lossy_path_ends_too() {
-    begun();
+    let _running = begun();
     for seed in seeds(6_200, 16) {
         let duration = MS * (7_000 + seed % 16 * 330) as u32;
-        let back = outage(seed, 0.1, duration, false);
+        let back = outage(seed, 0.1, duration, false, SECOND * 5);
         report(&format!("seed {seed}, {duration:?} of outage, 10 % loss: media again after {back:?}"));
-        assert!(back.iter().all(|back| *back <= SECOND * 5), "seed {seed}: {back:?}");
     }
 }
 
 #[test]
 fn an_outage_that_takes_signaling_with_it_ends_too() {
-    begun();
+    let _running = begun();
     for seed in seeds(6_300, 8) {
         let duration = MS * (2_000 + seed % 8 * 1_330) as u32;
-        let back = outage(seed, 0.0, duration, true);
+        let back = outage(seed, 0.0, duration, true, SECOND * 5);
         report(&format!("seed {seed}, {duration:?} of outage without signaling: media again after {back:?}"));
-        assert!(back.iter().all(|back| *back <= SECOND * 5), "seed {seed}: {back:?}");
     }
 }
 
 #[test]
 fn an_ice_restart_that_was_asked_for_in_an_outage_ends_it() {
-    begun();
+    let _running = begun();
     run_virtual(1, |net| async move {
         let world = World::new(net, 0.0);
         let (alice, bob) = world.call().await;
@@ -160,7 +157,7 @@ fn an_ice_restart_that_was_asked_for_in_an_outage_ends_it() {
 
 #[test]
 fn an_ice_restart_on_a_good_path_interrupts_media_for_a_few_round_trips_at_most() {
-    begun();
+    let _running = begun();
     run_virtual(1, |net| async move {
         let world = World::new(net, 0.0);
         let (alice, bob) = world.call().await;
@@ -185,7 +182,7 @@ fn an_ice_restart_on_a_good_path_interrupts_media_for_a_few_round_trips_at_most(
 
 #[test]
 fn restarts_of_both_sides_that_collide_leave_the_connection_as_it_was() {
-    begun();
+    let _running = begun();
     for seed in seeds(6_400, 40) {
         run_virtual(seed, move |net| async move {
             let world = World::new(net, 0.0);
@@ -210,7 +207,7 @@ fn restarts_of_both_sides_that_collide_leave_the_connection_as_it_was() {
 
 #[test]
 fn after_an_ice_restart_a_keyframe_is_asked_for_since_what_was_lost_meanwhile_is_not() {
-    begun();
+    let _running = begun();
     run_virtual(1, |net| async move {
         let world = World::new(net, 0.0);
         let (alice, bob) = world.call().await;

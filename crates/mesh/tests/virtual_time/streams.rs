@@ -49,7 +49,7 @@ impl Signaler for OpensAfterAnOffer {
 
 #[test]
 fn a_stream_that_is_opened_while_the_peer_begins_a_new_connection_waits_for_it() {
-    begun();
+    let _running = begun();
     run_virtual(1, |net| async move {
         let world = World::new(net.clone(), 0.0);
         let host = net.add_host(LinkConfig::with_delay(ONE_WAY), LinkConfig::default());

@@ -1,7 +1,8 @@
 //! Meshes in virtual time: hosts, links, and a signaling server that runs the real state machine.
 
 use std::{
-    sync::{Arc, OnceLock},
+    io::Write as _,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant as WallClock},
 };
 
@@ -211,7 +212,7 @@ pub(crate) async fn media_both_ways(a: &Participant, b: &Participant) {
 }
 
 /// The given share of the sorted values lies at or below the answer.
-pub(crate) fn percentile(values: &mut [Duration], share: f64) -> Duration {
+pub(crate) fn percentile<T: Ord + Copy>(values: &mut [T], share: f64) -> T {
     values.sort();
     let index = (values.len() as f64 * share).ceil() as usize;
     values[index.clamp(1, values.len()) - 1]
@@ -219,13 +220,50 @@ pub(crate) fn percentile(values: &mut [Duration], share: f64) -> Duration {
 
 /// Prints how long the tests of this program have taken so far, by the wall clock.
 pub(crate) fn report(what: &str) {
-    eprintln!("{what}; {:.1} s of real time since the first test began", begun().elapsed().as_secs_f64());
+    let first = with_tests(|tests| tests.first);
+    eprintln!(
+        "{what}; {:.1} s of real time since the first test began",
+        first.map_or(0.0, |at| at.elapsed().as_secs_f64())
+    );
 }
 
-/// Call at the beginning of every test.
-pub(crate) fn begun() -> WallClock {
-    static BEGUN: OnceLock<WallClock> = OnceLock::new();
-    let begun = *BEGUN.get_or_init(WallClock::now);
+/// The tests of this program.
+struct Tests {
+    first: Option<WallClock>,
+    running: u32,
+    ended: u32,
+}
+
+fn with_tests<T>(look: impl FnOnce(&mut Tests) -> T) -> T {
+    static TESTS: Mutex<Tests> = Mutex::new(Tests { first: None, running: 0, ended: 0 });
+    look(&mut TESTS.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// A test that runs, from its beginning to its end.
+#[must_use]
+pub(crate) struct Running(());
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let total = with_tests(|tests| {
+            (tests.running, tests.ended) = (tests.running - 1, tests.ended + 1);
+            let first = tests.first.filter(|_| tests.running == 0)?;
+            Some((tests.ended, first.elapsed().as_secs_f64()))
+        });
+        // Whatever runs tests hides what passing ones print with macros, and tells nobody that it is about to end: the
+        // total is told past it, when no test is left or, at times, in the moment before the next one begins.
+        if let Some((ended, seconds)) = total {
+            let _ = writeln!(std::io::stderr(), "virtual time: {ended} tests in {seconds:.1} s of real time");
+        }
+    }
+}
+
+/// Call at the beginning of every test, and keep the answer until its end.
+pub(crate) fn begun() -> Running {
+    with_tests(|tests| {
+        tests.first.get_or_insert_with(WallClock::now);
+        tests.running += 1;
+    });
     if std::env::var_os("RUST_LOG").is_some() {
         // A second test finds it set.
         let _ = tracing_subscriber::fmt()
@@ -233,5 +271,5 @@ pub(crate) fn begun() -> WallClock {
             .with_test_writer()
             .try_init();
     }
-    begun
+    Running(())
 }
