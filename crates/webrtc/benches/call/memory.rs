@@ -9,6 +9,7 @@ use crate::{
     Error,
     child::Child,
     figure::{Figure, Report},
+    limits::Limits,
     peers::{numbered_clip, signaling, start, wait_for, with_codec},
     process::resident_mb,
 };
@@ -16,11 +17,13 @@ use crate::{
 /// Peers between the two measurements of a case.
 const STEP: usize = 4;
 
+/// Each case, the name of its figure, and the MB that are promised of it.
+const CASES: [(&str, &str, f64); 3] =
+    [("audio", "audio_only_peer", 5.0), ("viewers", "further_viewer", 3.0), ("senders", "received_720p_video", 40.0)];
+
 /// How much a process grows with each further peer.
-pub(crate) async fn measure(report: &mut Report) -> Result<(), Error> {
-    for (case, figure) in
-        [("audio", "audio_only_peer"), ("viewers", "further_viewer"), ("senders", "received_720p_video")]
-    {
+pub(crate) async fn measure(report: &mut Report, limits: &mut Limits) -> Result<(), Error> {
+    for (case, figure, promised) in CASES {
         let url = signaling().await?;
         let mut hub = Child::start(&["hub", &url, case])?;
         let ready = hub.next().await?;
@@ -36,6 +39,7 @@ pub(crate) async fn measure(report: &mut Report) -> Result<(), Error> {
         }
         let last = hub.next().await?["rss_mb"].as_f64().unwrap_or(f64::NAN);
         let each = (last - first) / STEP as f64;
+        limits.at_most(&format!("rss_mb {figure}"), each, promised);
         report.add_case("rss_mb", figure, Figure::new("MB", vec![each]).with("hub_with_one_mb", first));
         for (transport, task) in peers {
             task.abort();
