@@ -37,7 +37,7 @@ fn main() -> Result<(), Error> {
             connect::measure(&mut report, &mut limits).await?;
         }
         if is_wanted("audio_push_pull_ms") {
-            audio::measure(&mut report).await?;
+            audio::measure(&mut report, &mut limits).await?;
         }
         if is_wanted("video_app_to_app_ms") {
             video::measure_latency(&mut report).await?;
