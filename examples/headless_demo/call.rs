@@ -12,16 +12,16 @@ use remotemedia_runtime_core::{
     manifest::Manifest,
     transport::{StreamSession, TransportData},
 };
-use remotemedia_webrtc::{AudioFrame, Codec, VideoCodec, VideoFrame, WebRtcTransport, WebRtcTransportConfig};
+use remotemedia_webrtc::{AudioFrame, VideoCodec, VideoFrame, WebRtcTransport, WebRtcTransportConfig};
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::{Error, pictures, sound};
+use crate::{Error, heard::Heard, pictures, processors::Processors, sound};
 
 /// How long both talk before anything is measured: connections, encoders and buffers settle.
 const WARM_UP: Duration = Duration::from_secs(3);
 
 /// How long is measured.
-const MEASURED: Duration = Duration::from_secs(10);
+pub(crate) const MEASURED: Duration = Duration::from_secs(10);
 
 const PIPELINE: &str = "
 pipeline:
@@ -35,19 +35,10 @@ pipeline:
 /// What a call was like.
 pub(crate) struct Call {
     pub(crate) connect: Duration,
+    /// How much of the processors had nothing to do, of 1; `None` where the system does not tell.
+    pub(crate) idle: Option<f64>,
     pub(crate) to_bob: Heard,
     pub(crate) to_alice: Heard,
-}
-
-/// What one side heard and saw of the other.
-pub(crate) struct Heard {
-    sent: usize,
-    pictures: pictures::Comparison,
-    sound: sound::Comparison,
-    audio_latency: Vec<Duration>,
-    packet_loss: f64,
-    stretched: f64,
-    concealed: f64,
 }
 
 /// Plays a call in `codec`.
@@ -76,13 +67,15 @@ pub(crate) async fn play(
         tokio::task::yield_now().await;
         connected = alice.list_peers().await?.len() + bob.list_peers().await?.len();
     }
+    let before = Processors::now();
     let (to_bob, to_alice) = tokio::try_join!(
         talk(alice.clone(), bob.clone(), Arc::clone(clip), 1),
         talk(bob.clone(), alice.clone(), Arc::clone(clip), 2),
     )?;
+    let idle = before.zip(Processors::now()).and_then(|(before, after)| after.idle_since(before));
     alice.shutdown().await?;
     bob.shutdown().await?;
-    Ok(Call { connect, to_bob, to_alice })
+    Ok(Call { connect, idle, to_bob, to_alice })
 }
 
 /// What the speaker notes down for the comparison.
@@ -226,73 +219,4 @@ async fn listen(transport: WebRtcTransport, from: String, begin: Instant) -> Res
         recording.times.push(Instant::now());
     }
     Ok(recording)
-}
-
-impl Heard {
-    pub(crate) fn print(&self, direction: &str) {
-        let pictures = &self.pictures;
-        println!("  {direction}:");
-        println!(
-            "    video: {} of {} pictures arrived ({:.1} %), PSNR mean {:.1} dB, least {:.1} dB, latency {}",
-            pictures.arrived,
-            self.sent,
-            self.arrived_share() * 100.0,
-            mean(&pictures.psnr),
-            least(&pictures.psnr),
-            spread(&pictures.latency),
-        );
-        println!(
-            "    audio: correlation median {:.3}, least {:.3}, level {:+.2} dB, latency {}",
-            median(&self.sound.correlations),
-            least(&self.sound.correlations),
-            self.sound.level_db,
-            spread(&self.audio_latency),
-        );
-        println!(
-            "    packets lost: {:.2} %; of the sound {:.2} % was stretched and {:.2} % concealed",
-            self.packet_loss * 100.0,
-            self.stretched * 100.0,
-            self.concealed * 100.0,
-        );
-    }
-
-    /// What was worse than it should be.
-    pub(crate) fn complaints(&self, codec: Codec) -> Vec<String> {
-        // Two VP9 encoders and decoders at 720p fill two cores: on a busy machine half of the pictures is enough.
-        let least_share = if codec == Codec::Vp9 { 0.5 } else { 0.95 };
-        let checks = [
-            (self.arrived_share() >= least_share, "too few pictures arrived"),
-            (mean(&self.pictures.psnr) >= 30.0, "the mean PSNR is below 30 dB"),
-            (least(&self.pictures.psnr) >= 25.0, "a picture has a PSNR below 25 dB"),
-            (median(&self.sound.correlations) >= 0.97, "the median audio correlation is below 0.97"),
-            (least(&self.sound.correlations) >= 0.9, "a second of audio correlates below 0.9"),
-            (self.sound.level_db.abs() <= 1.0, "the audio level is more than 1 dB off"),
-        ];
-        checks.into_iter().filter(|(good, _)| !good).map(|(_, complaint)| complaint.to_string()).collect()
-    }
-
-    fn arrived_share(&self) -> f64 {
-        self.pictures.arrived as f64 / self.sent.max(1) as f64
-    }
-}
-
-fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len() as f64
-}
-
-fn least(values: &[f64]) -> f64 {
-    values.iter().copied().fold(f64::NAN, f64::min)
-}
-
-fn median(values: &[f64]) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
-}
-
-fn spread(delays: &[Duration]) -> String {
-    let mut sorted = delays.to_vec();
-    sorted.sort();
-    let at = |share: f64| sorted.get((sorted.len() as f64 * share) as usize).map_or(f64::NAN, Duration::as_secs_f64);
-    format!("p50 {:.0} ms, p95 {:.0} ms", at(0.5) * 1_000.0, at(0.95) * 1_000.0)
 }

@@ -5,7 +5,9 @@
 //! sent. The exit code is 1 if the call was worse than it should be.
 
 mod call;
+mod heard;
 mod pictures;
+mod processors;
 mod sound;
 
 use std::process::ExitCode;
@@ -33,9 +35,12 @@ async fn main() -> Result<ExitCode, Error> {
         let call = call::play(&signaling_url, codec, &clip).await?;
         println!("\n{name}, 1280x720, 30 pictures/s, both ways, with Opus at 48 kHz");
         println!("  connected in {:.0} ms", call.connect.as_secs_f64() * 1_000.0);
+        let idle = call.idle.map_or_else(|| "an unknown share".into(), |idle| format!("{:.0} %", idle * 100.0));
+        println!("  {idle} of the machine's processor time was idle");
         for (direction, heard) in [("alice to bob", &call.to_bob), ("bob to alice", &call.to_alice)] {
             heard.print(direction);
-            complaints.extend(heard.complaints(name).into_iter().map(|c| format!("{name}, {direction}: {c}")));
+            complaints
+                .extend(heard.complaints(name, call.idle).into_iter().map(|c| format!("{name}, {direction}: {c}")));
         }
     }
     if complaints.is_empty() {

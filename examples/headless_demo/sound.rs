@@ -1,6 +1,6 @@
 //! The speech, and how much of it arrived.
 
-use std::f32::consts::TAU;
+use std::{f32::consts::TAU, time::Duration};
 
 use remotemedia_codecs::test_media::correlation;
 
@@ -22,6 +22,14 @@ pub(crate) struct Comparison {
     pub(crate) correlations: Vec<f64>,
     /// Level of what was heard over that of what was said, in dB.
     pub(crate) level_db: f64,
+}
+
+impl Comparison {
+    /// Whether a call of this length was compared, but for two seconds at most: sound that stops coming is not compared at
+    /// all, and must not pass for sound that is well.
+    pub(crate) fn covers(&self, call: Duration) -> bool {
+        self.correlations.len() as u64 + 2 >= call.as_secs()
+    }
 }
 
 /// Compares `heard` with `said`, both in the band of the telephone, second by second, each second aligned for itself.
@@ -103,5 +111,37 @@ impl Biquad {
             s2 = self.b[2] * x - self.a[1] * y;
             *sample = y;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use remotemedia_codecs::test_media::Speech;
+
+    use super::*;
+
+    const CALL: Duration = Duration::from_secs(6);
+
+    fn speech() -> Vec<f32> {
+        Speech::new(3, RATE as u32).samples(7 * RATE)
+    }
+
+    #[test]
+    fn sound_that_comes_late_and_whole_covers_the_call() {
+        let said = speech();
+        let heard = [vec![0.0; RATE / 10], said.clone()].concat();
+        let comparison = compare(&said, &heard);
+        assert!(comparison.covers(CALL), "{comparison:?}");
+        assert!(comparison.correlations.iter().all(|c| *c > 0.99), "{comparison:?}");
+    }
+
+    #[test]
+    fn sound_that_stops_in_the_middle_does_not_cover_the_call_however_good_it_was() {
+        let said = speech();
+        let comparison = compare(&said, &said[..4 * RATE]);
+        assert!(comparison.correlations.iter().all(|c| *c > 0.99), "{comparison:?}");
+        assert_eq!(comparison.correlations.len(), 3);
+        assert!(!comparison.covers(CALL));
+        assert!(!compare(&said, &[]).covers(CALL));
     }
 }

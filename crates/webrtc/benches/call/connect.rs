@@ -6,11 +6,12 @@ use remotemedia_webrtc::{AudioFrame, VideoCodec};
 use crate::{
     Error,
     figure::{Figure, Report},
+    limits::Limits,
     peers::{config, signaling, start},
 };
 
 /// From the call of `connect_peer` to its return, and to the first decoded sound at the far side, over fresh pairs.
-pub(crate) async fn measure(report: &mut Report) -> Result<(), Error> {
+pub(crate) async fn measure(report: &mut Report, limits: &mut Limits) -> Result<(), Error> {
     let url = signaling().await?;
     let (mut connect, mut first) = (Vec::new(), Vec::new());
     for run in 0..50 {
@@ -39,7 +40,10 @@ pub(crate) async fn measure(report: &mut Report) -> Result<(), Error> {
         bob.shutdown().await?;
         sender.abort();
     }
-    report.add("connect_ms", Figure::new("ms", connect));
+    let connect = Figure::new("ms", connect);
+    limits.at_most("connect_ms p50", connect.percentile(50.0), 40.0);
+    limits.at_most("connect_ms p95", connect.percentile(95.0), 150.0);
+    report.add("connect_ms", connect);
     report.add("first_media_ms", Figure::new("ms", first));
     Ok(())
 }

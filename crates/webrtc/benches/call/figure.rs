@@ -26,7 +26,7 @@ impl Figure {
     }
 
     /// The nearest-rank percentile; NaN if nothing was measured.
-    fn percentile(&self, p: f64) -> f64 {
+    pub(crate) fn percentile(&self, p: f64) -> f64 {
         let rank = (p / 100.0 * self.values.len() as f64).ceil() as usize;
         self.values.get(rank.saturating_sub(1)).copied().unwrap_or(f64::NAN)
     }

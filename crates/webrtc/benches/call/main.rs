@@ -2,18 +2,22 @@
 //!
 //! Prints a table, and with `--json` one JSON object on the last line. Figures whose process matters (processor share,
 //! memory) are taken in a child process of this same program.
+//!
+//! It fails, after everything was printed, if a figure is beyond what is promised of it.
 
 mod audio;
 mod child;
 mod connect;
 mod data;
 mod figure;
+mod limits;
 mod memory;
 mod peers;
 mod process;
 mod video;
 
 use figure::Report;
+use limits::Limits;
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
@@ -27,25 +31,25 @@ fn main() -> Result<(), Error> {
     // What is no option names figures to take; none means all.
     let wanted: Vec<&str> = args.iter().map(String::as_str).filter(|a| !a.starts_with("--")).collect();
     let is_wanted = |name: &str| wanted.is_empty() || wanted.contains(&name);
-    let mut report = Report::default();
+    let (mut report, mut limits) = (Report::default(), Limits::default());
     runtime.block_on(async {
         if is_wanted("connect_ms") || is_wanted("first_media_ms") {
-            connect::measure(&mut report).await?;
+            connect::measure(&mut report, &mut limits).await?;
         }
         if is_wanted("audio_push_pull_ms") {
-            audio::measure(&mut report).await?;
+            audio::measure(&mut report, &mut limits).await?;
         }
         if is_wanted("video_app_to_app_ms") {
             video::measure_latency(&mut report).await?;
         }
         if is_wanted("sender_core_share") {
-            video::measure_sender(&mut report).await?;
+            video::measure_sender(&mut report, &mut limits).await?;
         }
         if is_wanted("rss_mb") {
-            memory::measure(&mut report).await?;
+            memory::measure(&mut report, &mut limits).await?;
         }
         if is_wanted("data_channel_mb_s") {
-            data::measure(&mut report).await?;
+            data::measure(&mut report, &mut limits).await?;
         }
         Ok::<(), Error>(())
     })?;
@@ -53,5 +57,5 @@ fn main() -> Result<(), Error> {
     if json {
         println!("{}", report.to_json());
     }
-    Ok(())
+    limits.check()
 }

@@ -7,7 +7,7 @@ use std::{
 use parking_lot::Mutex;
 use remotemedia_codecs::test_media::{psnr_y, read_number};
 use remotemedia_runtime_core::data::RuntimeData;
-use remotemedia_webrtc::VideoFrame;
+use remotemedia_webrtc::{Codec, VideoFrame};
 use serde_json::Value;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
@@ -15,6 +15,7 @@ use crate::{
     Error,
     child::Child,
     figure::{Figure, Report},
+    limits::Limits,
     peers::{CODECS, numbered_clip, signaling, start, wait_for, with_codec},
 };
 
@@ -26,6 +27,18 @@ pub(crate) const SENT: u16 = 360;
 
 /// What the guide promises of a sender of 720p30, in cores.
 const GUIDE: f64 = 0.30;
+
+/// The quality in dB at which the share of a sender counts.
+const LEAST_PSNR: f64 = 34.0;
+
+/// What is promised of a sender of 720p30 in each codec, in cores.
+fn most_share(codec: Codec) -> f64 {
+    match codec {
+        Codec::H264 => 0.35,
+        Codec::Vp8 => 0.45,
+        _ => 0.55,
+    }
+}
 
 /// From the call that hands a 720p picture over to the return of the `recv_video` that yields it, at 30 per second.
 pub(crate) async fn measure_latency(report: &mut Report) -> Result<(), Error> {
@@ -75,9 +88,9 @@ pub(crate) async fn measure_latency(report: &mut Report) -> Result<(), Error> {
 }
 
 /// Processor time of a process that only sends, over 10 s of a 720p30 clip, as a share of one core.
-pub(crate) async fn measure_sender(report: &mut Report) -> Result<(), Error> {
+pub(crate) async fn measure_sender(report: &mut Report, limits: &mut Limits) -> Result<(), Error> {
     let clip = numbered_clip(SENT)?;
-    for (name, _) in CODECS {
+    for (name, codec) in CODECS {
         let url = signaling().await?;
         let viewer = start(with_codec(&url, "viewer", name)).await?;
         let mut sender = Child::start(&["send-video", &url, name])?;
@@ -97,8 +110,11 @@ pub(crate) async fn measure_sender(report: &mut Report) -> Result<(), Error> {
         let result = result.ok_or("the sender ended without a result")?;
         sender.end().await?;
         let share = result["core_share"].as_f64().unwrap_or(f64::NAN);
+        let psnr = mean(&qualities);
+        limits.at_most(&format!("sender_core_share {name}"), share, most_share(codec));
+        limits.at_least(&format!("sender_core_share {name}, psnr_db"), psnr, LEAST_PSNR);
         let mut figure = Figure::new("cores", vec![share])
-            .with("psnr_db", mean(&qualities))
+            .with("psnr_db", psnr)
             .with("kbit_s", result["kbit_s"].as_f64().unwrap_or(f64::NAN))
             .with("pictures", result["pictures"].as_f64().unwrap_or(f64::NAN));
         if share <= GUIDE {
