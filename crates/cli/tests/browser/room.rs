@@ -21,11 +21,14 @@ fn three_browsers_and_the_bot() {
     let lasts = lasts.map_or(SHORT, Duration::from_secs);
     let reload_every = if lasts > SHORT { RELOAD_EVERY } else { lasts / 4 };
     let serve = Serve::start();
-    let others = [Browser::launch(Kind::Firefox), Browser::launch(Kind::Chromium)];
-    // Small pictures: what is tested are comings and goings, and nine encoders run.
+    let others = [Kind::Chromium; 2].map(Browser::launch);
+    // Small pictures in small windows: what is tested are comings and goings, and twelve encoders run.
     let join = |name, browser| Page::join(browser, &serve, name, "codec=vp8&width=320&height=180&fps=20");
     let alice = join("alice", Browser::shared(Kind::Chromium));
     let [bob, restless] = [("bob", &others[0]), ("restless", &others[1])].map(|(name, browser)| join(name, browser));
+    for page in [&alice, &bob, &restless] {
+        page.resize(480, 360);
+    }
     let everybody = [(&alice, ["bob", "restless"]), (&bob, ["alice", "restless"]), (&restless, ["alice", "bob"])];
     for (page, others) in everybody {
         for peer in others.iter().chain([&BOT]) {

@@ -16,8 +16,9 @@ use crate::{
 /// Markers measured.
 const MARKERS: usize = 60;
 
-/// Markers until the pusher's phase is drawn anew: fewer than a reader needs to follow it.
-const MARKERS_PER_PHASE: usize = 3;
+/// Markers until the pusher's phase is drawn anew.
+const MARKERS_PER_PHASE: usize = 5;
+const PHASES: usize = MARKERS / MARKERS_PER_PHASE;
 
 /// Tones that tell one marker from its neighbours. They come round after 2.4 s or more, far longer than any is on its way.
 const TONES: usize = 8;
@@ -28,8 +29,10 @@ const CHUNK: Duration = Duration::from_millis(10);
 /// One of what is pulled.
 const FRAME: Duration = Duration::from_millis(20);
 
-/// Chunks before the first marker, in which the jitter buffer settles, and behind the last, in which it comes out.
+/// Chunks before the first marker and after each change of the phase, in which playout settles, and behind the last marker, in
+/// which it comes out. A change is a leap that no microphone makes: what it costs is not what is measured here.
 const WARM_UP: u32 = 1_000;
+const SETTLING: u32 = 300;
 const TRAILER: u32 = 100;
 
 const SAMPLES: usize = 480;
@@ -145,9 +148,9 @@ async fn push(alice: &WebRtcTransport, markers: &Markers) -> Result<(), Error> {
     let (begin, mut phase) = (Instant::now(), Duration::ZERO);
     let (mut number, mut next_marker, mut chunk) = (0usize, WARM_UP, 0u32);
     while number < MARKERS || chunk < next_marker {
-        // In the middle between two markers, so that the chunks around either come in step.
-        if chunk + 15 == next_marker && number.is_multiple_of(MARKERS_PER_PHASE) {
-            phase = FRAME.mul_f64(random.random());
+        // One draw from each twelfth of a frame, so that few phases cover it evenly.
+        if chunk + SETTLING == next_marker && number.is_multiple_of(MARKERS_PER_PHASE) {
+            phase = FRAME.mul_f64(((number / MARKERS_PER_PHASE) as f64 + random.random::<f64>()) / PHASES as f64);
         }
         sleep_until(begin + CHUNK * chunk + phase).await;
         let is_marker = chunk == next_marker;
@@ -162,7 +165,12 @@ async fn push(alice: &WebRtcTransport, markers: &Markers) -> Result<(), Error> {
             markers.lock().push(Marker { pushed: Instant::now(), heard: None });
             number += 1;
             // Odd and even distances, so that both halves of a codec frame are met.
-            next_marker = if number < MARKERS { chunk + 31 + chunk * 7 % 11 } else { chunk + TRAILER };
+            let distance = 31 + chunk * 7 % 11;
+            next_marker = match number {
+                MARKERS => chunk + TRAILER,
+                _ if number.is_multiple_of(MARKERS_PER_PHASE) => chunk + distance + SETTLING,
+                _ => chunk + distance,
+            };
         }
         alice.send_to_peer("bob", &RuntimeData::Audio { frame: Arc::new(frame) }).await?;
         chunk += 1;
