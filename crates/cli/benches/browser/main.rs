@@ -2,9 +2,9 @@
 //! and sends it back, and `remotemedia call` sends as much to a page and gets as much. `cargo xtask setup test` installs what this
 //! needs.
 //!
-//! Fails, after it has printed everything, if pictures of that size did not arrive in the codec that was asked for, or if
-//! pictures, sound or messages did not come back as they should. Prints a table, and with `--json` one JSON object on the last line. Arguments such as `chromium` or `firefox_vp8` name the
-//! cases to measure; without, all are.
+//! Fails, after it has printed everything, if pictures did not come in the codec that was asked for and in that size for most of
+//! the time, or if pictures, sound or messages did not come back as they should. Prints a table, and with `--json` one JSON
+//! object on the last line. Arguments such as `chromium` or `firefox_vp8` name the cases to measure; without, all are.
 #![allow(clippy::unwrap_used, reason = "a bench that cannot measure ends, and says where")]
 
 mod call;

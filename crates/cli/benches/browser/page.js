@@ -50,11 +50,12 @@
 
   /**
    * Looks at what comes back for so many seconds: `rates` of pictures and `rtts`, one a second; the `gaps` between pictures
-   * that are shown, and the `delays` since they were drawn, in ms; and what size they have.
+   * that are shown, and the `delays` since they were drawn, in ms; of the seconds, the share in which pictures were 1280x720, as seen and
+   * as sent, and what was sent in the others.
    */
   async function watch(peer, seconds) {
     const video = document.querySelector(`article[data-peer="${CSS.escape(peer)}"] video`);
-    const seen = { rates: [], rtts: [], gaps: [], delays: [] };
+    const seen = { rates: [], rtts: [], gaps: [], delays: [], seen_full: 0, sent_full: 0, limits: [] };
     let [watching, last] = [true, null];
     const look = () => {
       if (!watching) return;
@@ -74,11 +75,22 @@
       const now = performance.now();
       seen.rates.push(((stats.in.video.frames_decoded - before.in.video.frames_decoded) * 1_000) / (now - at));
       seen.rtts.push(stats.rtt_ms);
+      if (video.videoWidth === 1280 && video.videoHeight === 720) seen.seen_full += 1 / seconds;
+      const sent = await sends();
+      if (sent.size === "1280x720") seen.sent_full += 1 / seconds;
+      else seen.limits.push({ ...sent, estimate_kbps: stats.out.video.estimate_kbps });
       [before, at] = [stats, now];
     }
     watching = false;
     const codecs = [before.in.video.codec, before.out.video.codec];
-    return { ...seen, codecs, width: video.videoWidth, height: video.videoHeight };
+    return { ...seen, codecs };
+  }
+
+  /** What is sent, and what the browser says keeps it from more: "cpu", "bandwidth", "none", or nothing in Firefox. */
+  async function sends() {
+    const reports = window.probe.connections.map(async (pc) => [...(await pc.getStats()).values()]);
+    const out = (await Promise.all(reports)).flat().find((one) => one.type === 'outbound-rtp' && one.kind === 'video' && one.frameWidth);
+    return { size: `${out?.frameWidth}x${out?.frameHeight}`, limit: out?.qualityLimitationReason ?? null, rate: out?.targetBitrate };
   }
 
   /** Whether a colour is nearer to the first than to the second. */
