@@ -67,15 +67,22 @@ pub(crate) async fn play(
         tokio::task::yield_now().await;
         connected = alice.list_peers().await?.len() + bob.list_peers().await?.len();
     }
-    let before = Processors::now();
-    let (to_bob, to_alice) = tokio::try_join!(
+    let (to_bob, to_alice, idle) = tokio::try_join!(
         talk(alice.clone(), bob.clone(), Arc::clone(clip), 1),
         talk(bob.clone(), alice.clone(), Arc::clone(clip), 2),
+        async { Ok(idle_while_measured().await) },
     )?;
-    let idle = before.zip(Processors::now()).and_then(|(before, after)| after.idle_since(before));
     alice.shutdown().await?;
     bob.shutdown().await?;
     Ok(Call { connect, idle, to_bob, to_alice })
+}
+
+/// The share of the processors that has nothing to do while the call is measured: what compares it afterwards does not count.
+async fn idle_while_measured() -> Option<f64> {
+    tokio::time::sleep(WARM_UP).await;
+    let before = Processors::now()?;
+    tokio::time::sleep(MEASURED).await;
+    Processors::now()?.idle_since(before)
 }
 
 /// What the speaker notes down for the comparison.

@@ -25,10 +25,11 @@ fn the_example_is_what_the_readme_shows_but_for_the_servers_address() {
 fn a_picture_comes_back() {
     let mirror = mirror();
     let (_serve, ready) = serve(&["--manifest", mirror.to_str().unwrap()]);
-    // Cargo builds the examples together with the tests, and puts them beside the folder in which this test is.
+    // Unless told which targets to take, `cargo test` builds examples too, and puts them beside the folder in which this test is.
     let test = std::env::current_exe().unwrap();
     let folder = test.ancestors().nth(2).unwrap().join("examples");
     let program = folder.join(format!("ten_lines{}", std::env::consts::EXE_SUFFIX));
+    assert!(program.exists(), "`cargo test -p remotemedia-cli` builds {}", program.display());
     let url = ready["signaling_url"].as_str().unwrap();
     let lines = Process::start("ten_lines", Command::new(program).arg(url)).finish(PATIENCE);
     assert_eq!(lines, ["640x360 pixels came back"]);

@@ -68,7 +68,7 @@ pub(crate) fn call_calls_page(report: &mut Report, case: &str, kind: Kind, codec
     call.eval(&format!("remotemedia.hangUp({:?})", Caller::NAME));
     let theirs = &caller.finish()["peers"]["page"]["video"];
     let (got, frames) = (&theirs["codec"], theirs["frames"].as_f64().unwrap_or(0.0));
-    if *got != json!(codec.to_uppercase()) || frames < LEAST_RATE * LASTS.as_secs_f64() {
+    if *got != json!(codec.to_uppercase()) || frames < LEAST_RATE * (WARM_UP + LASTS).as_secs_f64() {
         faults.push(format!("{case}: the caller decoded {frames} pictures, the last of them {got}"));
     }
     call.browser.kill();

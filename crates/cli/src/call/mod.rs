@@ -62,7 +62,7 @@ pub(crate) struct Args {
     /// What to show: a Y4M file with 8 bits a sample in 4:2:0.
     #[arg(long, value_name = "IN.y4m")]
     video: Option<PathBuf>,
-    /// The size of the test card.
+    /// The size of the test card: even sides from 16 to 3840, and no more than 3840x2160 pixels in all.
     #[arg(long, value_name = "WIDTHxHEIGHT", value_parser = size, default_value = "640x360", conflicts_with = "video")]
     size: (u32, u32),
     /// Records what the first peer says.
@@ -103,12 +103,16 @@ fn seconds(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// Width and height, even and from 16 to 3840.
+/// Width and height, as [`Args::size`] says.
 fn size(text: &str) -> Result<(u32, u32), String> {
     let side = |text: &str| text.parse().ok().filter(|side| (16..=3_840).contains(side) && side % 2 == 0);
     text.split_once(['x', 'X'])
         .and_then(|(width, height)| Some((side(width)?, side(height)?)))
-        .ok_or_else(|| "give width and height, such as 1280x720: both even and from 16 to 3840".to_owned())
+        .filter(|(width, height)| width * height <= 3_840 * 2_160)
+        .ok_or_else(|| {
+            "give width and height, such as 1280x720: both even, from 16 to 3840, and no more than 3840x2160 pixels"
+                .to_owned()
+        })
 }
 
 /// How long what was handed over may take to be sent: a transport holds 200 ms of sound.
@@ -414,6 +418,16 @@ mod tests {
     struct Line {
         #[command(flatten)]
         args: Args,
+    }
+
+    #[test]
+    fn a_test_card_is_as_small_as_16_pixels_and_as_large_as_decoders_take() {
+        for good in [(16, 16), (3_840, 2_160), (2_160, 3_840)] {
+            assert_eq!(size(&format!("{}x{}", good.0, good.1)), Ok(good));
+        }
+        for bad in ["14x16", "3842x16", "3840x2162", "64", "64x", "-64x64", "64x64x64"] {
+            assert!(size(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

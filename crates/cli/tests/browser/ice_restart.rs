@@ -14,13 +14,7 @@ use crate::{
 const WANTED_GAP: Duration = Duration::from_secs(1);
 
 mod started_by_the_page {
-    cases! {
-        chromium_in_vp8(Chromium, "VP8");
-        chromium_in_vp9(Chromium, "VP9");
-        chromium_in_h264(Chromium, "H264");
-        firefox_in_vp8(Firefox, "VP8");
-        firefox_in_vp9(Firefox, "VP9");
-    }
+    in_each_codec!();
 
     fn check(kind: crate::driver::Kind, codec: &str) {
         super::check(kind, codec, &[super::Starter::Page]);
@@ -28,13 +22,7 @@ mod started_by_the_page {
 }
 
 mod started_by_the_bot {
-    cases! {
-        chromium_in_vp8(Chromium, "VP8");
-        chromium_in_vp9(Chromium, "VP9");
-        chromium_in_h264(Chromium, "H264");
-        firefox_in_vp8(Firefox, "VP8");
-        firefox_in_vp9(Firefox, "VP9");
-    }
+    in_each_codec!();
 
     fn check(kind: crate::driver::Kind, codec: &str) {
         super::check(kind, codec, &[super::Starter::Bot]);

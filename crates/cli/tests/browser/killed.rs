@@ -16,13 +16,7 @@ const WANTED: Duration = Duration::from_secs(2);
 /// Threads that work for nobody end after a while without work.
 const ALL_RELEASED: Duration = Duration::from_secs(30);
 
-cases! {
-    chromium_in_vp8(Chromium, "VP8");
-    chromium_in_vp9(Chromium, "VP9");
-    chromium_in_h264(Chromium, "H264");
-    firefox_in_vp8(Firefox, "VP8");
-    firefox_in_vp9(Firefox, "VP9");
-}
+in_each_codec!();
 
 #[test]
 fn a_tab_of_chromium() {
@@ -76,8 +70,12 @@ fn dies(kind: Kind, codec: &str, kill: impl FnOnce(Browser, &Page) -> Option<Bro
     stays.echoes_text("I am still here", Duration::from_secs(5));
     let Some((before, during)) = before.zip(during) else { return };
     let released = |now: Option<Resources>| {
-        now.is_some_and(|now| now.descriptors <= before.descriptors && now.threads <= before.threads)
+        now.is_some_and(|now| {
+            let fewer = now.descriptors <= before.descriptors && now.threads <= before.threads;
+            fewer && now.udp_sockets == before.udp_sockets
+        })
     };
+    assert!(during.udp_sockets > before.udp_sockets, "{before:?}, and with one more {during:?}");
     while !released(serve.resources()) {
         let now = serve.resources();
         assert!(killed.elapsed() < ALL_RELEASED, "the bot held {before:?}, then {during:?}, and still has {now:?}");

@@ -15,6 +15,19 @@ macro_rules! cases {
     )*};
 }
 
+/// The same for each codec that each browser has.
+macro_rules! in_each_codec {
+    () => {
+        cases! {
+            chromium_in_vp8(Chromium, "VP8");
+            chromium_in_vp9(Chromium, "VP9");
+            chromium_in_h264(Chromium, "H264");
+            firefox_in_vp8(Firefox, "VP8");
+            firefox_in_vp9(Firefox, "VP9");
+        }
+    };
+}
+
 mod driver;
 mod page;
 mod picture;

@@ -10,13 +10,7 @@ use crate::{
     turn,
 };
 
-cases! {
-    chromium_in_vp8(Chromium, "VP8");
-    chromium_in_vp9(Chromium, "VP9");
-    chromium_in_h264(Chromium, "H264");
-    firefox_in_vp8(Firefox, "VP8");
-    firefox_in_vp9(Firefox, "VP9");
-}
+in_each_codec!();
 
 fn check(kind: Kind, codec: &str) {
     let _turn = turn();

@@ -9,9 +9,8 @@ use crate::{
     turn, within_reason,
 };
 
-/// A short time has three reloads.
 const SHORT: Duration = Duration::from_secs(24);
-const RELOAD_EVERY: Duration = Duration::from_secs(20);
+const RELOAD_EVERY: Duration = Duration::from_secs(7);
 const WANTED_GAP: Duration = Duration::from_millis(500);
 
 #[test]
@@ -19,7 +18,6 @@ fn three_browsers_and_the_bot() {
     let _turn = turn();
     let lasts = std::env::var("REMOTEMEDIA_ROOM_SECS").ok().map(|seconds| seconds.parse().unwrap());
     let lasts = lasts.map_or(SHORT, Duration::from_secs);
-    let reload_every = if lasts > SHORT { RELOAD_EVERY } else { lasts / 4 };
     let serve = Serve::start();
     let others = [Kind::Chromium; 2].map(Browser::launch);
     // Small pictures in small windows: what is tested are comings and goings, and twelve encoders run.
@@ -43,7 +41,7 @@ fn three_browsers_and_the_bot() {
     let begin = Instant::now();
     let mut reloads = 0;
     while begin.elapsed() < lasts {
-        restless.run_for(reload_every.min(lasts.saturating_sub(begin.elapsed())));
+        restless.run_for(RELOAD_EVERY.min(lasts.saturating_sub(begin.elapsed())));
         if begin.elapsed() >= lasts {
             break;
         }

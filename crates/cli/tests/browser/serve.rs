@@ -3,7 +3,7 @@
 #[path = "../support/process.rs"]
 mod process;
 
-use std::time::Duration;
+use std::{collections::HashSet, fs, time::Duration};
 
 use serde_json::Value;
 
@@ -64,11 +64,26 @@ impl Serve {
         page.eval(&format!("return (await fetch('/api/peers/{}/stats')).json()", page.name))
     }
 
-    /// Its open descriptors and its threads; `None` where the system does not tell as Linux does.
+    /// What it holds; `None` where the system does not tell as Linux does.
     pub(crate) fn resources(&self) -> Option<Resources> {
         let process = format!("/proc/{}", self.process.child.id());
-        let count = |of: &str| Some(std::fs::read_dir(format!("{process}/{of}")).ok()?.count());
-        Some(Resources { descriptors: count("fd")?, threads: count("task")? })
+        let sockets: String =
+            ["udp", "udp6"].iter().filter_map(|of| fs::read_to_string(format!("/proc/net/{of}")).ok()).collect();
+        // The tenth column.
+        let sockets: HashSet<&str> = sockets.lines().filter_map(|line| line.split_whitespace().nth(9)).collect();
+        let is_udp = |descriptor: &fs::DirEntry| {
+            let target = fs::read_link(descriptor.path()).unwrap_or_default();
+            let inode = target.to_str().and_then(|target| target.strip_prefix("socket:[")?.strip_suffix(']'));
+            inode.is_some_and(|inode| sockets.contains(inode))
+        };
+        let descriptors = fs::read_dir(format!("{process}/fd")).ok()?.flatten();
+        let threads = fs::read_dir(format!("{process}/task")).ok()?.count();
+        let (mut all, mut udp) = (0, 0);
+        for descriptor in descriptors {
+            all += 1;
+            udp += usize::from(is_udp(&descriptor));
+        }
+        Some(Resources { descriptors: all, udp_sockets: udp, threads })
     }
 
     /// What happened so far that has not been looked at.
@@ -81,6 +96,8 @@ impl Serve {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Resources {
     pub(crate) descriptors: usize,
+    /// Of those, the ones that media goes through: pages hold others open for a while for what they fetch.
+    pub(crate) udp_sockets: usize,
     pub(crate) threads: usize,
 }
 

@@ -77,9 +77,10 @@ fn with_retransmission(codec: Codec) -> Vec<RTCRtpCodecParameters> {
 
 /// What our own offers propose, for the codec and for its retransmissions.
 ///
-/// These are Firefox's own numbers. A Firefox that answered goes back to those when it makes an offer later, such as when it
-/// adds its picture, and the WebRTC stack answers with the numbers of the first negotiation: were they others, Firefox would
-/// throw away what it is sent from then on. Other browsers keep whatever number was offered to them (RFC 8829, 5.2.2).
+/// Those of video are Firefox's own. Where it only watches at first and adds its picture later, Firefox goes back to those in its
+/// offer, and the WebRTC stack answers with the numbers of the first negotiation: were they others, Firefox would throw away what
+/// it is sent from then on. What it sends from the beginning, as sound is, keeps the number that it was offered, and other browsers
+/// always do (RFC 8829, 5.2.2).
 fn payload_types(codec: Codec) -> (u8, u8) {
     match codec {
         Codec::Vp8 => (120, 124),
