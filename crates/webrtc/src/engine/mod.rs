@@ -89,6 +89,11 @@ impl Engine {
         self.receiving.inbox(peer)
     }
 
+    /// The same, which waits for the inbox of a peer that the mesh lists already.
+    pub(crate) async fn inbox_soon(&self, peer: &PeerId) -> Option<Arc<Inbox>> {
+        self.receiving.inbox_soon(peer).await
+    }
+
     /// The inbox of a connected peer.
     pub(crate) fn live_inbox(&self, peer: &PeerId) -> Option<Arc<Inbox>> {
         self.receiving.live_inbox(peer)

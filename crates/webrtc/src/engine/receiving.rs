@@ -6,13 +6,14 @@ use std::{
         Arc, Weak,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use parking_lot::Mutex;
 use remotemedia_jitter::{PlayoutConfig, PlayoutStats};
 use remotemedia_media::{MediaKind, PeerId, RtpTimestamp, StreamId};
 use remotemedia_mesh::{IncomingTrack, Mesh};
-use tokio::sync::{broadcast, mpsc, watch};
+use tokio::sync::{Notify, broadcast, mpsc, watch};
 
 use super::{
     EngineShared,
@@ -27,10 +28,15 @@ use crate::{config::Settings, events::TransportEvent};
 /// back would keep its inbox for ever; the oldest goes first.
 const MAX_LEFT: usize = 16;
 
+/// How long the news of a connection may take from the mesh to here.
+const NEWS: Duration = Duration::from_secs(1);
+
 #[derive(Debug)]
 pub(super) struct Receiving {
     shared: Arc<EngineShared>,
     peers: Mutex<HashMap<PeerId, PeerReceiver>>,
+    /// Told of each peer that is added.
+    added: Notify,
     /// Inboxes of peers that left while somebody pulled: readers take what is in them, and see the end once.
     left: Mutex<VecDeque<(PeerId, Arc<Inbox>)>>,
     playout: watch::Sender<PlayoutConfig>,
@@ -67,6 +73,7 @@ impl Receiving {
         Self {
             shared,
             peers: Mutex::new(HashMap::new()),
+            added: Notify::new(),
             left: Mutex::new(VecDeque::new()),
             playout: watch::Sender::new(settings.playout),
             audio_enabled: settings.audio.is_some(),
@@ -85,6 +92,26 @@ impl Receiving {
             left.retain(|(_, inbox)| !inbox.is_over());
             left.iter().find(|(id, _)| id == peer).map(|(_, inbox)| Arc::clone(inbox))
         })
+    }
+
+    /// The same, which waits for the inbox of a peer that the mesh lists already: the news of its connection is on the way.
+    pub(super) async fn inbox_soon(&self, peer: &PeerId) -> Option<Arc<Inbox>> {
+        let learning = async {
+            loop {
+                // Registered before the look, so that what is added in between is not missed.
+                let added = self.added.notified();
+                tokio::pin!(added);
+                added.as_mut().enable();
+                if let Some(inbox) = self.inbox(peer) {
+                    return Some(inbox);
+                }
+                if !self.mesh.peers().iter().any(|connected| connected.peer == *peer) {
+                    return None;
+                }
+                added.await;
+            }
+        };
+        tokio::time::timeout(NEWS, learning).await.ok().flatten()
     }
 
     /// The inbox of a connected peer.
@@ -127,6 +154,7 @@ impl Receiving {
             let audio = self.audio_enabled.then(|| self.play(self.origin(peer, None, MediaKind::Audio), &inbox));
             PeerReceiver { inbox, audio, named: HashMap::new() }
         });
+        self.added.notify_waiters();
     }
 
     pub(super) fn remove_peer(&self, peer: &PeerId) {

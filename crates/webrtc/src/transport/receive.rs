@@ -22,7 +22,7 @@ impl WebRtcTransport {
     /// not connected, [`WebRtcError::NotStarted`].
     pub async fn recv_audio(&self, peer: &str) -> Result<Option<Arc<AudioFrame>>> {
         self.running()?.check_enabled(MediaKind::Audio)?;
-        Ok(self.inbox(peer)?.audio.pull().await)
+        Ok(self.inbox(peer).await?.audio.pull().await)
     }
 
     /// The next picture of `peer`; `None` once it has left.
@@ -35,7 +35,7 @@ impl WebRtcTransport {
     /// not connected, [`WebRtcError::NotStarted`].
     pub async fn recv_video(&self, peer: &str) -> Result<Option<Arc<VideoFrame>>> {
         self.running()?.check_enabled(MediaKind::Video)?;
-        Ok(self.inbox(peer)?.video.pull().await)
+        Ok(self.inbox(peer).await?.video.pull().await)
     }
 
     /// The next audio or video of `peer`, whichever comes first; `None` once it has left. Cancel-safe.
@@ -50,7 +50,7 @@ impl WebRtcTransport {
         running
             .check_enabled(MediaKind::Audio)
             .or_else(|off| running.check_enabled(MediaKind::Video).map_err(|_| off))?;
-        let inbox = self.inbox(peer)?;
+        let inbox = self.inbox(peer).await?;
         let media = tokio::select! {
             audio = inbox.audio.pull() => match audio {
                 Some(frame) => Some(RuntimeData::Audio { frame }),
@@ -108,9 +108,9 @@ impl WebRtcTransport {
         found.map_err(|known| WebRtcError::StreamNotFound { peer: peer.to_string(), kind, stream, known })
     }
 
-    fn inbox(&self, peer: &str) -> Result<Arc<Inbox>> {
+    async fn inbox(&self, peer: &str) -> Result<Arc<Inbox>> {
         let running = self.running()?;
         let id = PeerId::new(peer)?;
-        running.engine.inbox(&id).ok_or_else(|| WebRtcError::PeerNotFound(peer.to_string()))
+        running.engine.inbox_soon(&id).await.ok_or_else(|| WebRtcError::PeerNotFound(peer.to_string()))
     }
 }

@@ -31,6 +31,30 @@ async fn peers_in_different_rooms_do_not_see_each_other() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_is_listed_can_be_pulled_from_at_once() {
+    let signaling = Signaling::start().await;
+    // What is looked for happens in one of some hundred connections.
+    for _ in 0..200 {
+        let (alice, bob) = (signaling.transport("alice").await, signaling.transport("bob").await);
+        let looks = {
+            let bob = bob.clone();
+            tokio::spawn(async move {
+                while bob.list_peers().await.unwrap().is_empty() {
+                    tokio::task::yield_now().await;
+                }
+                bob.recv_audio("alice").await.map(|frame| frame.is_some())
+            })
+        };
+        in_time("the connection", alice.connect_peer("bob")).await.unwrap();
+        let heard = in_time("sound or silence", looks).await.unwrap();
+        assert!(matches!(heard, Ok(true)), "{heard:?}");
+        for transport in [alice, bob] {
+            transport.shutdown().await.unwrap();
+        }
+    }
+}
+
 #[tokio::test]
 async fn the_token_opens_a_server_that_asks_for_one() {
     let verify = |request: &TokenRequest<'_>| match request.token {
