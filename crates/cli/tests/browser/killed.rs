@@ -1,9 +1,6 @@
 //! A browser that dies without a word, or one of its tabs, is gone for everybody else in seconds, with all that it held.
 
-use std::{
-    thread,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use crate::{
     driver::{Browser, Kind},
@@ -79,7 +76,7 @@ fn dies(kind: Kind, codec: &str, kill: impl FnOnce(Browser, &Page) -> Option<Bro
     while !released(serve.resources()) {
         let now = serve.resources();
         assert!(killed.elapsed() < ALL_RELEASED, "the bot held {before:?}, then {during:?}, and still has {now:?}");
-        thread::sleep(Duration::from_millis(50));
+        stays.run_for(Duration::from_millis(50));
     }
     println!(
         "the bot held {before:?} before, {during:?} meanwhile, and no more than before after {:.2?}",
